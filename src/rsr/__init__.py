@@ -1,1 +1,3 @@
+"""RSR: prompts in, verified training data out."""
+
 __version__ = "0.1.0"

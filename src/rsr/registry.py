@@ -59,7 +59,7 @@ class Registry:
             PluginError: it can't be imported.
         """
         if name in self._builtins:
-            return _attribute(*self._builtins[name].split(":"), what=f"{self.kind} {name!r}")
+            return _attribute(self._builtins[name], what=f"{self.kind} {name!r}")
         if _is_file_reference(name):
             return load_from_file(name)
         found = self._entry_points()
@@ -154,7 +154,7 @@ def first_problem(error: Any, where: str = "") -> str:
     given = problem.get("input")
     text = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
     shown = "" if isinstance(given, Mapping | list) or problem["type"] == "value_error" else f" (it is {given!r})"
-    return f"{path}: {text}{shown}"
+    return f"{path}: {text}{shown}" if path else text
 
 
 def nearest(name: str, known: Any) -> str:
@@ -189,7 +189,7 @@ def load_from_file(reference: str) -> Any:
         except Exception as cause:
             del sys.modules[module_name]
             raise PluginError(f"{reference} can't be imported: {type(cause).__name__}: {cause}") from cause
-    return _attribute(module_name, name, what=reference)
+    return _attribute(f"{module_name}:{name}", what=reference)
 
 
 def file_version(reference: str) -> str | None:
@@ -207,7 +207,8 @@ def _is_file_reference(name: str) -> bool:
     return ".py:" in name
 
 
-def _attribute(module: str, name: str, what: str) -> Any:
+def _attribute(target: str, what: str) -> Any:
+    module, _, name = target.partition(":")
     try:
         loaded = importlib.import_module(module)
     except ImportError as cause:

@@ -18,6 +18,9 @@ Message = dict[str, Any]
 Row = dict[str, Any]
 """One line of a training file."""
 
+NO_LIMIT = 2**31 - 1
+"""The limit of a rollout that was drawn without `max_tokens`."""
+
 
 class Outcome(enum.StrEnum):
     """What became of an index. All are final and spend an attempt; only `OK` is valid.
@@ -109,8 +112,8 @@ class Rollout(msgspec.Struct, kw_only=True):
     verdict: Verdict | None = None
     """The verdict under the config of now; None: not verified (yet)."""
     seed: int = 0
-    limit: int = 0
-    """`max_tokens` when it was drawn; 0: none was sent."""
+    limit: int = NO_LIMIT
+    """`max_tokens` when it was drawn."""
     finish_reason: str = "stop"
     prompt_tokens: int | None = None
     completion_tokens: int | None = None

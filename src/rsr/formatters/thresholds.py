@@ -1,0 +1,34 @@
+"""What passes and what fails; shared by the formatters."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from rsr.types import Rollout
+
+Messages = Literal["original", "sampled"]
+
+
+def passed(rollout: Rollout, threshold: float) -> bool:
+    """Whether its score is at least the threshold. No score never passes."""
+    return rollout.score is not None and rollout.score >= threshold
+
+
+def failed(rollout: Rollout, threshold: float) -> bool:
+    """Whether its score is at most the threshold. No score never fails."""
+    return rollout.score is not None and rollout.score <= threshold
+
+
+def check_thresholds(pass_threshold: float, fail_threshold: float | None) -> None:
+    """Raise ValueError, naming the key, where a score could pass and fail at once."""
+    if fail_threshold is not None and fail_threshold >= pass_threshold:
+        raise ValueError(
+            f"fail_threshold: {fail_threshold} must be below pass_threshold {pass_threshold}, "
+            "or one score would be both right and wrong"
+        )
+
+
+def check_count(key: str, value: int | None) -> None:
+    """Raise ValueError, naming the key, where a number is not at least 1."""
+    if value is not None and value < 1:
+        raise ValueError(f"{key}: must be at least 1, is {value}")

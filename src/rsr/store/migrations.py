@@ -1,0 +1,59 @@
+"""The migrations of the store of rollouts, oldest first."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from rsr.migrations import Migration
+
+
+def m001_rollouts(connection: sqlite3.Connection) -> None:
+    """Streams, rollouts, texts and verdicts."""
+    connection.execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
+    connection.execute(
+        """CREATE TABLE streams (
+            stream INTEGER PRIMARY KEY,
+            prompt_key BLOB NOT NULL,
+            sampling_key BLOB NOT NULL,
+            prompt_id TEXT NOT NULL,
+            UNIQUE (prompt_key, sampling_key))"""
+    )
+    connection.execute(
+        """CREATE TABLE rollouts (
+            stream INTEGER NOT NULL,
+            idx INTEGER NOT NULL,
+            lim INTEGER NOT NULL,
+            outcome TEXT NOT NULL,
+            finish_reason TEXT NOT NULL,
+            seed INTEGER NOT NULL,
+            prompt_tokens INTEGER,
+            completion_tokens INTEGER,
+            answer_key INTEGER NOT NULL,
+            has_reasoning INTEGER NOT NULL,
+            text INTEGER NOT NULL,
+            PRIMARY KEY (stream, idx, lim)) WITHOUT ROWID"""
+    )
+    connection.execute("CREATE TABLE texts (text INTEGER PRIMARY KEY, content BLOB NOT NULL)")
+    connection.execute(
+        """CREATE TABLE verifiers (
+            verifier INTEGER PRIMARY KEY,
+            name TEXT NOT NULL, params TEXT NOT NULL, version TEXT NOT NULL,
+            UNIQUE (name, params, version))"""
+    )
+    connection.execute(
+        """CREATE TABLE verdicts (
+            stream INTEGER NOT NULL,
+            idx INTEGER NOT NULL,
+            lim INTEGER NOT NULL,
+            verdict_key INTEGER NOT NULL,
+            verifier INTEGER NOT NULL,
+            score REAL,
+            extracted TEXT,
+            reason TEXT,
+            detail TEXT,
+            PRIMARY KEY (stream, idx, lim, verdict_key)) WITHOUT ROWID"""
+    )
+
+
+ROLLOUT_MIGRATIONS: Sequence[Migration] = (m001_rollouts,)

@@ -1,0 +1,246 @@
+"""A verifier with its identity: the one thing that the engine and users call.
+
+    response ──split_reasoning──> final answer ──quick──> verdict            the cheap case, in the calling thread
+                                               └─isolated──> pool ──judge──> verdict
+                                               └─otherwise──────────judge──> verdict
+
+`Check` never raises on a response: what a verifier raises becomes a `verifier_error`, never a score.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from rsr import hashing, registry
+from rsr.errors import ConfigError, PluginError
+from rsr.reasoning import split_reasoning
+from rsr.types import Message, Reason, Verdict
+from rsr.verifiers import VERIFIERS
+from rsr.verifiers.pool import Pool, Spec, Task, shared_pool
+
+_POLICIES = ("none", "fail")
+
+
+class Check:
+    """A built verifier.
+
+    Args:
+        type: a built-in name, an entry point's, or `path.py:name`.
+        params: the config's keys beside `type`. `no_answer` is taken by every verifier: `none` (default) leaves a
+            response without an answer without a score, `fail` gives it 0.0.
+
+    Raises:
+        ConfigError: no such verifier, or a key that it doesn't take.
+        PluginError: it can't be loaded, or can't be called as a verifier.
+    """
+
+    def __init__(self, type: str, params: Mapping[str, Any] | None = None) -> None:
+        self.name = type
+        self._setup(lambda own: VERIFIERS.build(type, own, where="verifier"), params or {})
+        is_file = registry.file_version(type) is not None
+        built_in = self._from_rsr()
+        self.isolated = bool(getattr(self._verifier, "isolated", not built_in))
+        self.version = str(getattr(self._verifier, "version", None) or registry.file_version(type) or "1")
+        self._spec: Spec | None = Spec(_absolute(type) if is_file else type, dict(self.params))
+
+    @classmethod
+    def of_function(cls, function: Callable[..., Any], no_answer: str = "none") -> Check:
+        """A verifier from a callable; it runs in this process, in the calling thread.
+
+        Raises:
+            PluginError: it can't be called as a verifier.
+        """
+        check = cls.__new__(cls)
+        check.name = str(getattr(function, "__qualname__", None) or type(function).__qualname__)
+        check._setup(lambda own: function, {"no_answer": no_answer})
+        check.isolated = False
+        check.version = str(getattr(function, "version", None) or "1")
+        check._spec = None
+        return check
+
+    def __call__(
+        self,
+        response: str | Mapping[str, Any],
+        answer: Any,
+        choices: Any = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Verdict:
+        """The verdict on a response. Never raises; may be called from any thread."""
+        verdict = self.submit(response, answer, choices, metadata)
+        return verdict if isinstance(verdict, Verdict) else verdict.result()
+
+    def submit(
+        self,
+        response: str | Mapping[str, Any],
+        answer: Any,
+        choices: Any = None,
+        metadata: Mapping[str, Any] | None = None,
+        pool: Pool | None = None,
+    ) -> Verdict | Future[Verdict]:
+        """The verdict where it is had in the calling thread, else its future from the pool (default: the shared one).
+
+        The future never holds an exception.
+        """
+        try:
+            final = split_reasoning(response).response
+            if not final:
+                return self._finished(Verdict(reason=Reason.NO_ANSWER, detail="no final answer"))
+            if self._quick is not None:
+                verdict = self._quick(final, answer, choices, metadata)
+                if verdict is not None:
+                    return self._finished(verdict)
+            if not self.isolated or self._spec is None:
+                return self.judge(final, answer, choices, metadata)
+            return (pool or shared_pool()).submit(self._spec, Task(final, answer, choices, metadata))
+        except Exception as cause:
+            return self._broken(cause)
+
+    def judge(self, response: str, answer: Any, choices: Any, metadata: Mapping[str, Any] | None) -> Verdict:
+        """The verdict on a final answer, here and now: what a worker of the pool calls.
+
+        Raises:
+            MemoryError: the verifier ran out of memory; nothing else is raised.
+        """
+        try:
+            return self._finished(self._call(response, answer, choices, metadata))
+        except MemoryError:
+            raise
+        except Exception as cause:
+            return self._broken(cause)
+
+    def reference(self, messages: Sequence[Message], metadata: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The reference answer and the options of a prompt.
+
+        Options are `metadata["choices"]`, or what the verifier reads out of the last user message.
+        """
+        choices = metadata.get("choices")
+        reader = getattr(self._verifier, "choices_of", None)
+        if choices is None and reader is not None:
+            choices = reader(_last_user_text(messages))
+        return metadata.get("answer"), choices
+
+    def key(self, answer: Any, choices: Any, metadata: Mapping[str, Any] | None) -> int:
+        """63 bits that identify how a verdict is made: by whom, with which parameters, against what."""
+        reference = [answer, choices] if not self._reads_metadata else [answer, choices, metadata]
+        return hashing.verdict_key(self.name, self.params, self.version, reference)
+
+    def warm(self) -> None:
+        """Import what judging needs, so that no response pays for it."""
+        warm = getattr(self._verifier, "warm", None)
+        if warm is not None:
+            warm()
+
+    def _setup(self, build: Callable[[dict[str, Any]], Any], params: Mapping[str, Any]) -> None:
+        own = dict(params)
+        self._no_answer = own.pop("no_answer", "none")
+        if self._no_answer not in _POLICIES:
+            raise ConfigError(f"verifier.no_answer: it is {self._no_answer!r}; set it to 'none' or 'fail'")
+        self.params: dict[str, Any] = {**own, "no_answer": self._no_answer}
+        self._verifier: Any = build(own)
+        self._takes = _arguments(self._verifier, self.name)
+        needs = getattr(self._verifier, "needs_answer", None)
+        self.needs_answer: bool = self._takes.needs_answer if needs is None else bool(needs)
+        self._reads_metadata = bool(getattr(self._verifier, "reads_metadata", True))
+        self._quick: Callable[..., Verdict | None] | None = getattr(self._verifier, "quick", None)
+
+    def _call(self, response: str, answer: Any, choices: Any, metadata: Mapping[str, Any] | None) -> Verdict:
+        given = {"answer": answer, "choices": choices, "metadata": metadata}
+        positional = [given[name] for name in self._takes.positional]
+        result = self._verifier(response, *positional, **{name: given[name] for name in self._takes.keyword})
+        return _normalised(result)
+
+    def _finished(self, verdict: Verdict) -> Verdict:
+        if verdict.reason is Reason.NO_ANSWER and self._no_answer == "fail":
+            return Verdict(score=0.0, extracted=verdict.extracted, detail=verdict.detail or "no answer")
+        return verdict
+
+    def _broken(self, cause: BaseException) -> Verdict:
+        return Verdict(reason=Reason.VERIFIER_ERROR, detail=f"{self.name}: {type(cause).__name__}: {cause}")
+
+    def _from_rsr(self) -> bool:
+        return type(self._verifier).__module__.startswith("rsr.verifiers.")
+
+
+class _Takes:
+    """Which arguments beside the response a verifier is called with."""
+
+    def __init__(self) -> None:
+        self.positional: list[str] = []
+        self.keyword: list[str] = []
+        self.needs_answer = False
+
+
+def _arguments(verifier: Any, name: str) -> _Takes:
+    takes = _Takes()
+    if not callable(verifier):
+        raise PluginError(f"verifier {name!r} is a {type(verifier).__name__}, not a function")
+    if inspect.iscoroutinefunction(verifier) or inspect.iscoroutinefunction(type(verifier).__call__):
+        raise PluginError(f"verifier {name!r} is a coroutine function; make it a plain one")
+    try:
+        parameters = list(inspect.signature(verifier).parameters.values())
+    except (ValueError, TypeError):  # a function written in C without a signature
+        takes.positional, takes.needs_answer = ["answer"], True
+        return takes
+    bound = getattr(verifier, "keywords", {})  # what the config has set
+    for parameter in parameters[1:]:
+        known = parameter.name in ("answer", "choices", "metadata")
+        required = parameter.default is parameter.empty
+        if parameter.kind is parameter.VAR_KEYWORD:
+            takes.keyword += [key for key in ("answer", "choices", "metadata") if key not in _named(takes)]
+        elif parameter.kind is parameter.VAR_POSITIONAL or parameter.name in bound:
+            continue
+        elif known and parameter.kind is parameter.POSITIONAL_ONLY:
+            takes.positional.append(parameter.name)
+        elif known:
+            takes.keyword.append(parameter.name)
+        elif required:
+            raise PluginError(
+                f"verifier {name!r} wants {parameter.name!r}, which nothing fills; after the response it is called "
+                "with answer, choices and metadata, by these names"
+            )
+        if parameter.name == "answer" and required:
+            takes.needs_answer = True
+    return takes
+
+
+def _named(takes: _Takes) -> list[str]:
+    return takes.positional + takes.keyword
+
+
+def _normalised(result: Any) -> Verdict:
+    if isinstance(result, Verdict):
+        return result if result.score is None else _scored(result, result.score)
+    if result is None:
+        return Verdict(reason=Reason.NO_ANSWER)
+    if isinstance(result, bool | int | float) or type(result).__module__ == "numpy":
+        return _scored(Verdict(), result)
+    raise TypeError(f"returned a {type(result).__name__}; return a number, a bool, None or a Verdict")
+
+
+def _scored(verdict: Verdict, score: Any) -> Verdict:
+    value = round(float(score), 9)
+    if not math.isfinite(value):
+        raise ValueError(f"returned the score {value}")
+    return Verdict(score=value, extracted=verdict.extracted, detail=verdict.detail)
+
+
+def _absolute(reference: str) -> str:
+    """The same file wherever a worker is started."""
+    path, _, name = reference.rpartition(":")
+    return f"{Path(path).expanduser().resolve()}:{name}"
+
+
+def _last_user_text(messages: Sequence[Message]) -> str:
+    for message in reversed(messages):
+        if message.get("role") == "user":
+            content = message.get("content")
+            if isinstance(content, str):
+                return content
+            parts = content if isinstance(content, list) else []
+            return "\n".join(str(part.get("text", "")) for part in parts if isinstance(part, Mapping))
+    return ""

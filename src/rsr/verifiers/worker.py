@@ -1,0 +1,139 @@
+"""A worker process: builds verifiers once and judges one final answer after the other.
+
+    rsr.verifiers.pool  ──pickle──>  (spec number, spec)    build          ──msgpack──>  Reply
+                        ──pickle──>  (spec number, task)    judge          ──msgpack──>  Reply
+
+Each message has its length before it, in 4 bytes. Requests are pickled since references may be integers of any size;
+they come from our own process. Replies are msgpack, since a worker runs code of others. The two pipes have descriptors
+of their own: what a verifier prints goes to the parent's standard error. The end of the request pipe ends the worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import pickle
+import resource
+import struct
+import sys
+import time
+from typing import Any, BinaryIO
+
+import msgspec
+
+from rsr.types import Verdict
+
+MEMORY = 1 << 30
+"""Bytes that judging may take beyond what the worker has after it has built its verifiers."""
+
+LENGTH = struct.Struct(">I")
+
+
+class Reply(msgspec.Struct, array_like=True):
+    """What a worker answers to each message."""
+
+    cpu: float
+    """Seconds of CPU time that the worker has used so far."""
+    verdict: Verdict | None = None
+    error: str | None = None
+    """Why a verifier could not be built."""
+    out_of_memory: bool = False
+
+
+_encoder = msgspec.msgpack.Encoder()
+
+
+def serve(requests: BinaryIO, replies: BinaryIO, cpu_seconds: float) -> None:
+    """Answer messages until the pipe ends."""
+    checks: dict[int, Any] = {}
+    while True:
+        head = requests.read(LENGTH.size)
+        if len(head) < LENGTH.size:
+            return
+        number, task = pickle.loads(requests.read(LENGTH.unpack(head)[0]))
+        if number in checks:
+            _limit_cpu(cpu_seconds)
+            reply = _judge(checks[number], task)
+        else:
+            reply = _build(checks, number, task)
+        reply.cpu = time.process_time()
+        _send(replies, reply)
+
+
+def _build(checks: dict[int, Any], number: int, spec: Any) -> Reply:
+    from rsr.verifiers.check import Check
+
+    _limit(resource.RLIMIT_AS, None)
+    try:
+        check = Check(*spec)
+        check.warm()
+        checks[number] = check
+        return Reply(cpu=0.0)
+    except BaseException as cause:
+        return Reply(cpu=0.0, error=f"{type(cause).__name__}: {cause}")
+    finally:
+        _limit(resource.RLIMIT_AS, _address_space() + MEMORY)
+
+
+def _judge(check: Any, task: Any) -> Reply:
+    try:
+        return Reply(cpu=0.0, verdict=check.judge(*task))
+    except MemoryError:
+        return Reply(cpu=0.0, out_of_memory=True)
+    except BaseException as cause:  # a verifier that calls sys.exit()
+        return Reply(cpu=0.0, error=f"{type(cause).__name__}: {cause}")
+
+
+def _send(replies: BinaryIO, reply: Reply) -> None:
+    try:
+        body = _encoder.encode(reply)
+    except UnicodeEncodeError:  # a lone surrogate in what was extracted
+        body = _encoder.encode(_printable(reply))
+    replies.write(LENGTH.pack(len(body)) + body)
+    replies.flush()
+
+
+def _printable(reply: Reply) -> Reply:
+    def clean(text: str | None) -> str | None:
+        return text and text.encode("utf-8", "replace").decode()
+
+    verdict = reply.verdict
+    if verdict is not None:
+        verdict = msgspec.structs.replace(verdict, extracted=clean(verdict.extracted), detail=clean(verdict.detail))
+    return Reply(reply.cpu, verdict, clean(reply.error), reply.out_of_memory)
+
+
+def _limit_cpu(cpu_seconds: float) -> None:
+    """End by itself far beyond the parent's limit: nobody else would, if the parent has died."""
+    _limit(resource.RLIMIT_CPU, int(time.process_time() + 10 * cpu_seconds + 10))
+
+
+def _limit(which: int, value: int | None) -> None:
+    _, hard = resource.getrlimit(which)
+    soft = hard if value is None else value if hard == resource.RLIM_INFINITY else min(value, hard)
+    with contextlib.suppress(ValueError, OSError):  # a system that doesn't have this limit
+        resource.setrlimit(which, (soft, hard))
+
+
+def _address_space() -> int:
+    try:
+        with open("/proc/self/statm") as file:  # noqa: PTH123  # once per build, and pathlib is no help here
+            return int(file.read().split()[0]) * resource.getpagesize()
+    except OSError:
+        import psutil
+
+        return int(psutil.Process().memory_info().vms)
+
+
+def main() -> None:
+    """The process's entry: `python -m rsr.verifiers.worker REQUESTS REPLIES CPU_SECONDS`."""
+    requests, replies, cpu_seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    with (
+        open(requests, "rb") as source,
+        open(replies, "wb") as sink,
+        contextlib.suppress(BrokenPipeError, KeyboardInterrupt),
+    ):
+        serve(source, sink, cpu_seconds)
+
+
+if __name__ == "__main__":
+    main()
