@@ -12,7 +12,7 @@ anything starts. Each key is of one class, which says what a change costs when a
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -278,13 +278,19 @@ class Loaded(NamedTuple):
         return _where(key.split("."), self.origin, self.overrides)
 
 
-def load(origin: Origin, overrides: Sequence[str] = (), recipe: str = "run") -> Loaded:
+def load(
+    origin: Origin,
+    overrides: Sequence[str] = (),
+    recipe: str = "run",
+    prepare: Callable[[DictConfig], None] = lambda content: None,
+) -> Loaded:
     """Merge, interpolate and check.
 
     Args:
         origin: the YAML.
         overrides: `dotted.key=value`, values as YAML.
         recipe: the name for the default work directory.
+        prepare: changes the merged content, before interpolation.
 
     Raises:
         ConfigError: one line that names the key, where it stands, and the fix.
@@ -292,6 +298,7 @@ def load(origin: Origin, overrides: Sequence[str] = (), recipe: str = "run") -> 
     content = origin.content.copy()
     for override in overrides:
         _override(content, override)
+    prepare(content)
     source = OmegaConf.to_container(content, resolve=False)
     assert isinstance(source, dict)
     try:

@@ -116,6 +116,7 @@ def index(
     check: RowCheck,
     check_key: Any = None,
     rows: Iterable[Mapping[str, Any]] | None = None,
+    accept: Callable[[Change], None] = lambda change: None,
 ) -> Change:
     """Bring `prompts.sqlite` up to date with the input.
 
@@ -126,11 +127,12 @@ def index(
         check: says what keeps a prompt from being verified.
         check_key: what `check` depends on.
         rows: the rows themselves, instead of `data.input_path`.
+        accept: asked before the old index is replaced; raises where the change is not wanted.
 
     Raises:
         InputError: a file is missing, or a row can't be used (and `data.on_error` is `stop`); names file and line.
     """
-    files = [] if rows is not None else _files(data)
+    files = [] if rows is not None else input_files(data)
     fingerprint = _fingerprint(data, seed, files, check_key)
     if rows is None and path.exists():
         unchanged = _unchanged(path, fingerprint)
@@ -155,6 +157,11 @@ def index(
     if not change.total:
         staged.unlink()
         raise InputError(f"{_named(files)}: there is no prompt in it")
+    try:
+        accept(change)
+    except BaseException:
+        staged.unlink()
+        raise
     staged.replace(path)
     return change
 
@@ -185,7 +192,12 @@ def _connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
     return db
 
 
-def _files(data: DataConfig) -> list[Path]:
+def input_files(data: DataConfig) -> list[Path]:
+    """The input files.
+
+    Raises:
+        InputError: none is named, or one is not there.
+    """
     if not data.input_path:
         raise InputError("data.input_path: missing; give the JSONL or Parquet file that holds the prompts")
     names = [data.input_path] if isinstance(data.input_path, str) else data.input_path

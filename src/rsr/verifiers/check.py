@@ -41,6 +41,7 @@ class Check:
 
     def __init__(self, type: str, params: Mapping[str, Any] | None = None) -> None:
         self.name = type
+        self.is_function = False
         self._setup(lambda own: VERIFIERS.build(type, own, where="verifier"), params or {})
         is_file = registry.file_version(type) is not None
         built_in = self._from_rsr()
@@ -57,6 +58,7 @@ class Check:
         """
         check = cls.__new__(cls)
         check.name = str(getattr(function, "__qualname__", None) or type(function).__qualname__)
+        check.is_function = True
         check._setup(lambda own: function, {"no_answer": no_answer})
         check.isolated = False
         check.version = str(getattr(function, "version", None) or "1")

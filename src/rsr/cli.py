@@ -1,0 +1,327 @@
+"""The command line: arguments, exit codes, display. It decides nothing.
+
+Exit codes: 0 nothing is owed; 3 finished, but prompts are incomplete; 1 failed, or a requested file has no row;
+2 bad usage, config or input; 130, 143 interrupted, everything kept.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import rsr
+from rsr.errors import ConfigError, RSRError
+from rsr.redaction import Redactor, is_secret
+
+if TYPE_CHECKING:
+    from rsr.config import Loaded
+    from rsr.display import Display
+    from rsr.session import Ended
+
+app = typer.Typer(
+    name="rsr",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Turn prompts into training data: sample a model several times per prompt, verify every response, stop each "
+    "prompt as soon as there is enough, write SFT, DPO and Multi-SFT files.",
+    epilog="Exit codes: 0 nothing is owed; 3 finished, but prompts are incomplete; 1 failed, or a requested file has "
+    "no row; 2 bad usage, config or input; 130 or 143 interrupted, everything kept.",
+)
+
+_redact = Redactor()
+
+Config = Annotated[str, typer.Argument(metavar="CONFIG|RUN", help="A recipe's name, a YAML file, or a run directory.")]
+RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY=VALUE]...", help="Config keys, dotted, values as YAML: sampler.temperature=0.8"),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and the summary only.")]
+Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error comes from.")]
+
+
+class Kind(enum.StrEnum):
+    """What `rsr list` lists."""
+
+    VERIFIERS = "verifiers"
+    FORMATTERS = "formatters"
+    SAMPLERS = "samplers"
+    RECIPES = "recipes"
+
+
+class FileFormat(enum.StrEnum):
+    """What `rsr export` writes."""
+
+    JSONL = "jsonl"
+    PARQUET = "parquet"
+
+
+class What(enum.StrEnum):
+    """What `rsr export` exports."""
+
+    ROLLOUTS = "rollouts"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"rsr {rsr.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def run(
+    config: Config,
+    overrides: Overrides = None,
+    new_samples: Annotated[
+        bool, typer.Option("--new-samples", help="Sample anew in a run directory that holds another model's samples.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Go on although more than 1 % of the input changed.")] = False,
+    give_up: Annotated[
+        bool, typer.Option("--give-up", help="Make what fails for good a final outcome, so that nothing stays open.")
+    ] = False,
+    quiet: Quiet = False,
+    traceback: Traceback = False,
+) -> None:
+    """Start a run, or go on where it stands.
+
+    The same command again resumes: what is stored is replayed, and only what is owed is sampled.
+
+        rsr run quickstart
+        rsr run dpo data.input_path=prompts.jsonl sampler.model=Qwen/Qwen3-8B sampler.base_url=http://localhost:8000/v1
+        rsr run runs/dpo-1a2b3c4d sampling.max_rollouts=64
+    """
+    from rsr.display import Display
+    from rsr.session import Options, Session, load_config
+
+    loaded = load_config(config, overrides or [])
+    _redact.learn(loaded.config.model_dump())
+    display = Display(_redact, quiet)
+    _log_to(display)
+    options = Options(new_samples=new_samples, yes=yes, give_up=give_up)
+    try:
+        with Session(loaded, "run", options, display) as session:
+            ended = session.sample()
+    finally:
+        display.close()
+    _finish(ended)
+
+
+@app.command()
+def verify(run: RunArgument, overrides: Overrides = None, quiet: Quiet = False, traceback: Traceback = False) -> None:
+    """Judge all stored rollouts under the config of now, sample nothing, write the files again.
+
+    Verdicts that are there already are kept; overrides become a new revision of the run's config.
+
+        rsr verify runs/dpo-1a2b3c4d verifier.type=math-rlvr
+    """
+    from rsr.display import Display
+    from rsr.session import Session
+
+    loaded = _loaded_run(run, overrides)
+    display = Display(_redact, quiet)
+    with Session(loaded, "verify", watch=display) as session:
+        session.index()
+        made, ended = session.verify()
+    typer.echo(f"verdicts   {made:,} made")
+    _finish(ended)
+
+
+@app.command(name="format")
+def format_(
+    run: RunArgument,
+    overrides: Overrides = None,
+    partial: Annotated[bool, typer.Option("--partial", help="Write rows of undecided prompts too.")] = False,
+    quiet: Quiet = False,
+    traceback: Traceback = False,
+) -> None:
+    """Write the training files again under the config of now; sample and judge nothing.
+
+    Overrides become a new revision of the run's config; `rsr run RUN` then samples only where they leave a need.
+
+        rsr format runs/sft-1a2b3c4d formatter.0.pass_threshold=0.5
+        rsr format runs/sft-1a2b3c4d 'formatter=[{type: sft}, {type: dpo}]'
+    """
+    from rsr.display import Display
+    from rsr.session import Options, Session
+
+    loaded = _loaded_run(run, overrides)
+    display = Display(_redact, quiet)
+    with Session(loaded, "format", Options(partial=partial), display) as session:
+        session.index()
+        ended = session.format()
+    _finish(ended)
+
+
+@app.command()
+def status(run: RunArgument, traceback: Traceback = False) -> None:
+    """Say how far a run is, also while it goes on; reads the store only."""
+    from rsr.display import owed_line, summary_lines
+    from rsr.inspection import status as run_status
+
+    ended, holder = run_status(_loaded_run(run, None))
+    for line in summary_lines(ended):
+        typer.echo(line)
+    typer.echo(f"at work    {holder}" if holder else "at work    nobody")
+    owed = owed_line(ended.summary, ended.run_dir.path)
+    if owed and not holder:
+        typer.echo(owed)
+
+
+@app.command()
+def score(
+    file: Annotated[Path, typer.Argument(help="JSONL rows with response and answer, optional choices and metadata.")],
+    overrides: Overrides = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the rows with their verdicts.")] = Path("-"),
+    traceback: Traceback = False,
+) -> None:
+    """Judge any file of responses: each row comes back with score, extracted and reason.
+
+    rsr score responses.jsonl verifier.type=math-rlvr -o scored.jsonl
+    """
+    from rsr.config import from_mapping, load
+    from rsr.scoring import score_file
+    from rsr.verifiers.check import Check
+
+    if str(out) == "-":
+        raise ConfigError("-o: missing; say where to write the rows with their verdicts")
+    loaded = load(from_mapping({}, "the command line"), overrides or [])
+    verifier = loaded.config.verifier
+    scored = score_file(file, Check(verifier.type, verifier.model_extra or {}), out)
+    reasons = "".join(f", {reason} {count:,}" for reason, count in sorted(scored.unscored.items()))
+    typer.echo(f"{out}: {scored.rows:,} rows, {scored.passed:,} pass, {scored.scored - scored.passed:,} fail{reasons}")
+    if scored.unscored.get("verifier_error"):
+        raise typer.Exit(3)
+
+
+@app.command()
+def export(
+    run: RunArgument,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
+    what: Annotated[What, typer.Option(help="What to export.")] = What.ROLLOUTS,
+    format: Annotated[FileFormat, typer.Option(help="The file's format.")] = FileFormat.JSONL,
+    traceback: Traceback = False,
+) -> None:
+    """Write every stored rollout as a row, with its verdict and whether its prompt's decision uses it."""
+    from rsr.inspection import export_rollouts
+
+    count = export_rollouts(_loaded_run(run, None), out, format.value)
+    typer.echo(f"{out}: {count:,} {what.value}")
+
+
+@app.command(name="list")
+def list_(
+    kind: Annotated[Kind | None, typer.Argument(help="Which kind; default: all.")] = None, traceback: Traceback = False
+) -> None:
+    """List verifiers, formatters, samplers and recipes: name, package, what they do, or why one is broken."""
+    from rsr.formatters import FORMATTERS
+    from rsr.recipes import shipped
+    from rsr.samplers import SAMPLERS
+    from rsr.verifiers import VERIFIERS
+
+    registries = {Kind.VERIFIERS: VERIFIERS, Kind.FORMATTERS: FORMATTERS, Kind.SAMPLERS: SAMPLERS}
+    for listed, registry in registries.items():
+        if kind in (None, listed):
+            typer.echo(f"{listed.value}:")
+            for entry in registry.list():
+                package = f"{entry.package} {entry.version}".strip()
+                typer.echo(f"  {entry.name:<24} {package:<16} {entry.summary}")
+    if kind in (None, Kind.RECIPES):
+        typer.echo("recipes:")
+        for name, path in shipped().items():
+            first = path.read_text(encoding="utf-8").split("\n")[0].lstrip("# ")
+            typer.echo(f"  {name:<24} {'rsr':<16} {first}")
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to put them.")] = Path(),
+    traceback: Traceback = False,
+) -> None:
+    """Copy the recipes' configs and the quickstart's prompts into a folder; what is there already stays."""
+    from rsr.recipes import copy_to
+
+    written = list(copy_to(folder))
+    for path in written:
+        typer.echo(f"wrote {path}")
+    if not written:
+        typer.echo("everything is there already")
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit with its code; errors are one line."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    _learn_secrets(given)
+    try:
+        app(args=given, standalone_mode=True)
+    except RSRError as error:
+        if "--traceback" in given:
+            sys.stderr.write(_redact(traceback.format_exc()))
+        sys.stderr.write(_redact(f"rsr: {error}".replace("\n", " ")) + "\n")
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.stderr.write("rsr: interrupted\n")
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+def _learn_secrets(arguments: Sequence[str]) -> None:
+    _redact.add(os.environ.get("OPENAI_API_KEY"))
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if is_secret(key):
+            _redact.add(value)
+
+
+def _loaded_run(run: Path, overrides: list[str] | None) -> Loaded:
+    from rsr.session import load_config
+    from rsr.store.rundir import RunDir
+
+    RunDir(run.expanduser()).stored()
+    loaded = load_config(str(run), overrides or [])
+    _redact.learn(loaded.config.model_dump())
+    return loaded
+
+
+def _finish(ended: Ended) -> None:
+    from rsr.display import owed_line, summary_lines
+
+    for line in summary_lines(ended):
+        typer.echo(line)
+    owed = owed_line(ended.summary, ended.run_dir.path)
+    if owed:
+        typer.echo(owed)
+    if ended.error is not None:
+        raise ended.error
+    raise typer.Exit(ended.exit_code)
+
+
+def _log_to(display: Display) -> None:
+    class _Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            display.warn(record.getMessage())
+
+    logger = logging.getLogger("rsr")
+    logger.handlers = [_Handler()]
+    logger.propagate = False

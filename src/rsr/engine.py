@@ -1,0 +1,474 @@
+"""Acts on what the schedule decides: the only place with concurrency.
+
+    feed ──> schedule ──draw──> sampler ──completions──> store (committed) ──> schedule
+                                                            └──> verifier ──verdict──> store ──> schedule
+
+One event loop. What arrives within one turn of it is committed in one transaction, and only then does the schedule
+hear of it. Nothing waits for anything else: there is no barrier between prompts, nor between sampling and verifying.
+What is held in memory is bounded by the number of open prompts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from typing import Any, NamedTuple, Protocol
+
+from rsr.completions import to_rollout
+from rsr.errors import ConfigError, PromptRefused, RequestFailed, RSRError, SamplerError, SamplerStopped, boundary
+from rsr.hashing import seed_base
+from rsr.schedule import Draw, Needs, Rules, Schedule, Stop, Stream, Update
+from rsr.store.rollouts import NewRollout, NewVerdict, RolloutStore, Said
+from rsr.types import Completion, Message, Outcome, Prompt, Reason, Rollout, Sampler, SampleRequest, Verdict
+
+_OPEN_PER_SLOT = 4
+_OPENED_AT_ONCE = 64  # between two turns of the loop, so that a long replay doesn't hold up what is in flight
+_REFUSED_AT_START = 20
+_VERDICT_TRIES = 2
+_ROUND_PAUSES = (0.5, 5.0)  # seconds before what failed in the pass over the input is taken up again
+
+log = logging.getLogger("rsr")
+
+
+class Judge(Protocol):
+    """What the engine needs of `rsr.verifiers.verification.Verification`."""
+
+    def submit(self, prompt: Prompt, reference: Any, response: str) -> Verdict | Future[Verdict]:
+        """The verdict on a final answer, or its future."""
+
+
+class Feed(NamedTuple):
+    """One prompt for the engine: what it is judged by (check, key), and what is stored of it."""
+
+    prompt: Prompt
+    reference: Any
+    rollouts: list[Rollout]
+
+
+class Settings(NamedTuple):
+    """How the engine runs."""
+
+    rules: Rules
+    needs: Needs
+    slots: int
+    limit: int
+    sampling_key: bytes
+    messages: Callable[[Prompt], list[Message]]
+    passes: Callable[[Rollout], bool]
+    grace: float = 60.0
+
+
+class Progress:
+    """Counters of this process, for the display. The truth is in the store."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.started = time.monotonic()
+        self.replayed = 0
+        self.done = 0
+        self.satisfied = 0
+        self.incomplete = 0
+        self.refused = 0
+        self.rollouts = 0
+        self.scored = 0
+        self.passed = 0
+        self.truncated = 0
+        self.completion_tokens = 0
+        self.failed_requests = 0
+        self.verifier_errors = 0
+        self.requests = 0
+        self.in_flight = 0
+        self.judging = 0
+
+    def reopened(self) -> None:
+        """A further pass over the input begins."""
+        self.done = self.satisfied = self.incomplete = self.refused = self.replayed = 0
+
+
+class _Open:
+    """A prompt at work."""
+
+    __slots__ = ("base", "key", "prompt", "reference", "stream", "verifier")
+
+    def __init__(self, feed: Feed, base: int, stream: Stream, verifier: int) -> None:
+        self.prompt = feed.prompt
+        self.reference = feed.reference
+        self.key: int = feed.reference.key
+        self.base = base
+        self.stream = stream
+        self.verifier = verifier
+
+
+class _Arrival(NamedTuple):
+    open: _Open
+    draw: Draw
+    completions: list[Completion]
+    message: str | None = None
+    """Why there are none."""
+    outcome: Outcome = Outcome.REFUSED
+
+
+class Engine:
+    """Runs a schedule against a sampler, a verifier and a store.
+
+    Args:
+        settings: rules, slots, keys.
+        sampler: started when the first request is due, unless `started`.
+        judge: verdicts.
+        store: where completions and verdicts are committed.
+        feed: makes a pass over the input; called again for what failed.
+        progress: counted up.
+        started: whether the sampler has been started.
+        give_up: make what fails for good a final outcome, so that nothing stays open.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        sampler: Sampler,
+        judge: Judge,
+        store: RolloutStore,
+        feed: Callable[[], Iterator[Feed]],
+        progress: Progress,
+        started: bool = True,
+        give_up: bool = False,
+    ) -> None:
+        self._start_sampler = None if started else asyncio.Lock()
+        self._give_up = give_up
+        self.progress = progress
+        self._settings = settings
+        self._sampler = sampler
+        self._judge = judge
+        self._store = store
+        self._feed = feed
+        limit = sampler.max_in_flight
+        self._slots = settings.slots if limit is None else min(settings.slots, limit)
+        self._wake = asyncio.Event()
+        self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self._arrived: deque[_Arrival] = deque()
+        self._verdicts: deque[tuple[_Open, Rollout, Verdict, int]] = deque()
+        self._flushing = False
+        self._stopping = self._aborted = False
+        self._fatal: RSRError | None = None
+        self._answered = False
+        self._drawn_in_pass = 0
+
+    async def run(self) -> None:
+        """Sample until nothing more can be had, or until stopped.
+
+        Raises:
+            SamplerStopped: no request can succeed; what was in flight is drained first.
+            StoreError: the disk failed.
+        """
+        for pause in (None, *_ROUND_PAUSES):
+            if pause is not None:
+                if self._stopping or not self.progress.incomplete or not self._drawn_in_pass:
+                    break
+                await asyncio.sleep(pause)
+                self.progress.reopened()
+            await self._pass()
+        if self._fatal is not None:
+            raise self._fatal
+
+    def stop(self, at_most: float | None = None) -> None:
+        """Start nothing new; `run` returns when what is in flight has come, or after the grace time (seconds)."""
+        if not self._stopping:
+            self._stopping = True
+            grace = self._settings.grace if at_most is None else min(at_most, self._settings.grace)
+            asyncio.get_running_loop().call_later(grace, self.abort)
+            self._wake.set()
+
+    def abort(self) -> None:
+        """Let go of everything in flight at once."""
+        self._stopping = self._aborted = True
+        for task in self._tasks.values():
+            task.cancel()
+        self._wake.set()
+
+    async def _pass(self) -> None:
+        settings = self._settings
+        self._schedule = Schedule(settings.rules, settings.needs, max_open=_OPEN_PER_SLOT * self._slots)
+        self._opened: dict[int, _Open] = {}
+        self._drawn_in_pass = 0
+        feed = self._feed()
+        while True:
+            self._wake.clear()
+            self._fill(feed)
+            if not self.progress.in_flight and (self._aborted or self._settled()):
+                break
+            await self._wake.wait()
+        self._flush()
+
+    def _settled(self) -> bool:
+        """Whether nothing is on its way, and nothing is left to do."""
+        if self.progress.judging or self._arrived or self._verdicts:
+            return False
+        return self._stopping or (self._schedule.input_ended and not self._schedule.open_streams)
+
+    # Drawing
+
+    def _fill(self, feed: Iterator[Feed]) -> None:
+        """Give every free slot something to do."""
+        opened = 0
+        while not self._stopping and self.progress.in_flight < self._slots:
+            draw = self._schedule.next(self._slots - self.progress.in_flight, self._sampler.max_choices)
+            if draw is not None:
+                self._start(draw)
+            elif not self._schedule.has_room:
+                return
+            elif opened == _OPENED_AT_ONCE:
+                self._later(self._wake.set)
+                return
+            else:
+                opened += 1
+                self._open_next(feed)
+
+    def _open_next(self, feed: Iterator[Feed]) -> None:
+        found = next(feed, None)
+        if found is None:
+            self._schedule.input_ended = True
+            return
+        prompt = found.prompt
+        stream = self._schedule.open(prompt.order, found.rollouts)
+        self.progress.replayed += bool(found.rollouts)
+        if stream.stop is not None:
+            self._closed(stream)
+            return
+        check = found.reference.check
+        verifier = self._store.verifier_id(check.name, check.params, check.version)
+        opened = _Open(found, seed_base(self._settings.sampling_key, prompt.key), stream, verifier)
+        self._opened[prompt.order] = opened
+        owed = [rollout for rollout in found.rollouts if not rollout.decided]
+        if owed:
+            self._store.fill(prompt, owed)
+            for rollout in owed:
+                self._submit(opened, rollout)
+
+    def _start(self, draw: Draw) -> None:
+        opened = self._opened[draw.order]
+        self.progress.in_flight += draw.n
+        self.progress.requests += 1
+        self._tasks[draw.order, draw.start] = asyncio.create_task(self._sample(opened, draw))
+
+    async def _sample(self, opened: _Open, draw: Draw) -> None:
+        prompt = opened.prompt
+        request = SampleRequest(
+            messages=self._settings.messages(prompt),
+            seed=opened.base + draw.start,
+            n=draw.n,
+            tools=prompt.tools,
+            images=prompt.images,
+            tag=prompt.id,
+            index=draw.start,
+        )
+        try:
+            await self._started()
+            with boundary(RequestFailed, "the sampler"):
+                completions = list(await self._sampler.sample(request))[: draw.n]
+                if not completions:
+                    raise RequestFailed("the sampler gave no completion")
+        except PromptRefused as refusal:
+            self._arrive(_Arrival(opened, draw, [], str(refusal)))
+        except (SamplerStopped, ConfigError) as stopped:
+            self._fail(stopped)
+        except SamplerError as failure:
+            self._failed(opened, draw, failure)
+        else:
+            self._arrive(_Arrival(opened, draw, completions))
+        finally:
+            self.progress.in_flight -= draw.n
+            if self._tasks.get((draw.order, draw.start)) is asyncio.current_task():
+                del self._tasks[draw.order, draw.start]
+            self._wake.set()
+
+    async def _started(self) -> None:
+        """Start the sampler before the first request: a run that only replays never needs it."""
+        if self._start_sampler is None:
+            return
+        async with self._start_sampler:
+            if self._fatal is not None:
+                raise SamplerStopped(str(self._fatal))
+            if self._start_sampler is not None:
+                await self._sampler.start()
+                self._start_sampler = None
+
+    def _failed(self, opened: _Open, draw: Draw, failure: SamplerError) -> None:
+        self.progress.failed_requests += 1
+        log.warning("prompt %s: %s", opened.prompt.id, failure)
+        if self._give_up:
+            self._arrive(_Arrival(opened, draw, [], str(failure), Outcome.FAILED))
+        else:
+            self._apply(opened, self._schedule.failed(draw))
+
+    def _fail(self, error: RSRError) -> None:
+        self._fatal = self._fatal or error
+        self._stopping = True
+        self._wake.set()
+
+    # What came back
+
+    def _arrive(self, arrival: _Arrival) -> None:
+        self._arrived.append(arrival)
+        self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        if not self._flushing:
+            self._flushing = True
+            self._later(self._flush)
+
+    def _flush(self) -> None:
+        """Commit what has arrived in this turn of the loop, then tell the schedule."""
+        self._flushing = False
+        arrived, self._arrived = self._arrived, deque()
+        verdicts, self._verdicts = self._verdicts, deque()
+        try:
+            self._take_completions(arrived)
+            self._take_verdicts(verdicts)
+        except RSRError as error:
+            self._fail(error)
+        self._wake.set()
+
+    def _take_completions(self, arrived: Sequence[_Arrival]) -> None:
+        new: list[NewRollout] = []
+        drawn: list[tuple[_Arrival, list[Rollout]]] = []
+        waiting: list[tuple[_Open, Rollout, Future[Verdict]]] = []
+        for arrival in arrived:
+            rollouts = []
+            for rollout, completion in self._rollouts(arrival):
+                said = None
+                if rollout.outcome is Outcome.OK and arrival.open.stream.stop is None:
+                    verdict = self._judge.submit(arrival.open.prompt, arrival.open.reference, rollout.response)
+                    if isinstance(verdict, Future):
+                        waiting.append((arrival.open, rollout, verdict))
+                    elif verdict.final:
+                        rollout.verdict = verdict
+                        said = Said(verdict, arrival.open.key, arrival.open.verifier)
+                    else:
+                        self._retry_verdict(arrival.open, rollout, verdict, tries=1)
+                new.append(NewRollout(arrival.open.prompt, rollout, completion, said))
+                rollouts.append(rollout)
+            drawn.append((arrival, rollouts))
+        if new:
+            self._store.add(new)
+        for opened, rollout, future in waiting:
+            self._await(opened, rollout, future, tries=1)
+        for arrival, rollouts in drawn:
+            self._count(rollouts)
+            self._apply(arrival.open, self._schedule.drawn(arrival.draw, rollouts))
+
+    def _rollouts(self, arrival: _Arrival) -> Iterator[tuple[Rollout, Completion]]:
+        draw, base, limit = arrival.draw, arrival.open.base, self._settings.limit
+        if arrival.message is not None:
+            given_up = arrival.outcome is Outcome.FAILED
+            if not given_up:
+                self._refused(arrival.message)
+            for index in draw.indices if given_up else [draw.start]:
+                outcome, seed = arrival.outcome, base + index
+                yield Rollout(index=index, outcome=outcome, seed=seed, limit=limit), Completion(text=arrival.message)
+            return
+        self._answered = True
+        for offset, completion in enumerate(arrival.completions):
+            index = draw.start + offset
+            rollout = to_rollout(completion, index, seed=base + index, limit=limit)
+            yield rollout, completion
+
+    def _refused(self, message: str) -> None:
+        if not self._answered and self.progress.refused + 1 >= _REFUSED_AT_START:
+            self._fail(
+                SamplerStopped(f"the server refused the first {_REFUSED_AT_START} prompts, the last with: {message}")
+            )
+
+    # Verdicts
+
+    def _submit(self, opened: _Open, rollout: Rollout, tries: int = 1) -> None:
+        verdict = self._judge.submit(opened.prompt, opened.reference, rollout.response)
+        if isinstance(verdict, Future):
+            self._await(opened, rollout, verdict, tries)
+        else:
+            self.progress.judging += 1
+            self._later(self._judged, opened, rollout, verdict, tries)
+
+    def _await(self, opened: _Open, rollout: Rollout, future: Future[Verdict], tries: int) -> None:
+        loop = asyncio.get_running_loop()
+        self.progress.judging += 1
+        future.add_done_callback(
+            lambda done: loop.call_soon_threadsafe(self._judged, opened, rollout, done.result(), tries)
+        )
+
+    def _judged(self, opened: _Open, rollout: Rollout, verdict: Verdict, tries: int) -> None:
+        self.progress.judging -= 1
+        if not verdict.final and not self._stopping:
+            if tries < _VERDICT_TRIES:
+                self._retry_verdict(opened, rollout, verdict, tries)
+                return
+            if self._give_up:
+                verdict = Verdict(reason=Reason.UNVERIFIABLE, detail=f"given up: {verdict.detail}")
+        self._verdicts.append((opened, rollout, verdict, tries))
+        self._flush_soon()
+
+    def _retry_verdict(self, opened: _Open, rollout: Rollout, verdict: Verdict, tries: int) -> None:
+        """Try again a little later; the schedule waits for it as for any verdict."""
+        log.warning("prompt %s, index %d: %s", opened.prompt.id, rollout.index, verdict.detail)
+        self.progress.judging += 1
+
+        def again() -> None:
+            self.progress.judging -= 1
+            self._submit(opened, rollout, tries + 1)
+
+        asyncio.get_running_loop().call_later(0.2, again)
+
+    def _take_verdicts(self, verdicts: Sequence[tuple[_Open, Rollout, Verdict, int]]) -> None:
+        self._store.add_verdicts(
+            NewVerdict(opened.prompt, rollout, Said(verdict, opened.key, opened.verifier))
+            for opened, rollout, verdict, _ in verdicts
+        )
+        for opened, rollout, verdict, _ in verdicts:
+            self._count_verdict(rollout, verdict)
+            self._apply(opened, self._schedule.judged(opened.prompt.order, rollout.index, verdict))
+
+    # Bookkeeping
+
+    def _apply(self, opened: _Open, update: Update) -> None:
+        for draw in update.cancel:
+            task = self._tasks.pop((draw.order, draw.start), None)
+            if task is not None:
+                task.cancel()
+        if update.closed:
+            self._opened.pop(opened.prompt.order, None)
+            self._closed(opened.stream)
+        self._wake.set()
+
+    def _closed(self, stream: Stream) -> None:
+        progress = self.progress
+        progress.done += 1
+        progress.satisfied += stream.stop is Stop.SATISFIED
+        progress.refused += stream.stop is Stop.REFUSED
+        progress.incomplete += stream.stop is None
+
+    def _count(self, rollouts: Sequence[Rollout]) -> None:
+        progress = self.progress
+        for rollout in rollouts:
+            self._drawn_in_pass += 1
+            progress.rollouts += rollout.outcome is not Outcome.REFUSED
+            progress.truncated += rollout.outcome is Outcome.TRUNCATED
+            progress.completion_tokens += rollout.completion_tokens or 0
+            if rollout.verdict is not None:
+                self._count_verdict(rollout, rollout.verdict)
+            elif rollout.outcome is not Outcome.OK:
+                rollout.response = rollout.reasoning = ""
+
+    def _count_verdict(self, rollout: Rollout, verdict: Verdict) -> None:
+        rollout.verdict = verdict
+        # From here on the text is needed on disk only.
+        rollout.response = rollout.reasoning = ""
+        self.progress.verifier_errors += not verdict.final
+        self.progress.scored += verdict.score is not None
+        self.progress.passed += self._settings.passes(rollout)
+
+    @staticmethod
+    def _later(call: Callable[..., object], *args: Any) -> None:
+        asyncio.get_running_loop().call_soon(call, *args)

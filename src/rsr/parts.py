@@ -1,0 +1,188 @@
+"""Builds the parts that a config names: sampler, verifiers, formatters, rules. All is checked, nothing started."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+from rsr.config import FormatterConfig, Loaded, RunConfig, SamplerConfig, sampling_identity, sampling_key
+from rsr.errors import ConfigError, PluginError
+from rsr.formatters import FORMATTERS
+from rsr.messages import sampled_messages
+from rsr.redaction import Redactor
+from rsr.registry import checked, nearest
+from rsr.samplers import SAMPLERS
+from rsr.schedule import Needs, Rules, combined_needs
+from rsr.types import NO_LIMIT, Formatter, Message, Prompt, Rollout, Sampler
+from rsr.verifiers.check import Check
+from rsr.verifiers.pool import Pool
+from rsr.verifiers.verification import Verification
+
+AUTO_SPECULATE = 0.3
+
+_METERED = (
+    "api.openai.com",
+    "openrouter.ai",
+    "api.anthropic.com",
+    "generativelanguage.googleapis.com",
+    "api.together.xyz",
+    "api.fireworks.ai",
+    "api.deepinfra.com",
+    "api.groq.com",
+    "api.mistral.ai",
+    "api.deepseek.com",
+    "api.x.ai",
+    "dashscope.aliyuncs.com",
+    "openai.azure.com",
+)
+"""Providers that bill an unfinished request in full: `speculate: auto` never runs ahead there."""
+
+
+class Given(NamedTuple):
+    """Parts that a Python caller hands over ready-made, in place of the config's."""
+
+    sampler: Sampler | None = None
+    verifier: Callable[..., Any] | None = None
+    formatters: Sequence[Formatter] | None = None
+    rows: Sequence[Mapping[str, Any]] | None = None
+
+
+NOTHING = Given()
+
+
+class Parts(NamedTuple):
+    """What a run is made of."""
+
+    config: RunConfig
+    sampler: Sampler
+    verification: Verification
+    formatters: dict[str, Formatter]
+    rules: Rules
+    needs: Needs
+    identity: dict[str, Any]
+    sampling_key: bytes
+
+    @property
+    def limit(self) -> int:
+        """`max_tokens` of now."""
+        return self.config.sampler.max_tokens or NO_LIMIT
+
+    def messages(self, prompt: Prompt) -> list[Message]:
+        """A prompt's messages as they are sent."""
+        sampler = self.config.sampler
+        return sampled_messages(prompt.messages, sampler.system_prompt, sampler.prompt_suffix)
+
+    def passes(self, rollout: Rollout) -> bool:
+        """Whether a rollout passes by the first formatter's threshold."""
+        threshold = getattr(next(iter(self.formatters.values())), "pass_threshold", 1.0)
+        return rollout.score is not None and rollout.score >= threshold
+
+    def close(self) -> None:
+        """Stop the verifiers' processes."""
+        self.verification.close()
+
+
+def build(loaded: Loaded, redactor: Redactor, given: Given = NOTHING) -> Parts:
+    """All parts of a config.
+
+    Raises:
+        ConfigError: an unknown name or key, or a value of the wrong type; names the key.
+        PluginError: a plug-in can't be loaded.
+    """
+    config = loaded.config
+    formatters = _formatters(loaded, given)
+    rules = _rules(config)
+    redactor.learn(config.model_dump())
+    sampler = given.sampler or _sampler(loaded, rules, redactor)
+    identity = sampling_identity(config, sampler.identity())
+    check = _check(loaded, given)
+    return Parts(
+        config=config,
+        sampler=sampler,
+        verification=Verification(check, Pool()),
+        formatters=formatters,
+        rules=rules,
+        needs=combined_needs(list(formatters.values())),
+        identity=identity,
+        sampling_key=sampling_key(identity),
+    )
+
+
+def _check(loaded: Loaded, given: Given) -> Check:
+    verifier = loaded.config.verifier
+    if given.verifier is not None:
+        return given.verifier if isinstance(given.verifier, Check) else Check.of_function(given.verifier)
+    return Check(verifier.type, verifier.model_extra or {})
+
+
+def _formatters(loaded: Loaded, given: Given) -> dict[str, Formatter]:
+    built: dict[str, Formatter] = {}
+    made = given.formatters or [_formatter(at, entry) for at, entry in enumerate(loaded.config.formatter)]
+    for number, formatter in enumerate(made):
+        names = [(entry.model_extra or {}).get("name") for entry in loaded.config.formatter]
+        name = str((names[number] if given.formatters is None else None) or formatter.name)
+        if name in built:
+            fix = f"give one of them a name of its own, e.g. formatter.{number}.name={name}_2"
+            raise ConfigError(f"formatter.{number}: two formatters would write {name}.jsonl; {fix}")
+        if not name.replace("_", "").replace("-", "").isalnum():
+            raise ConfigError(f"formatter.{number}.name: {name!r} can't be a file's name; use letters, digits, _ and -")
+        built[name] = formatter
+    return built
+
+
+def _formatter(number: int, entry: FormatterConfig) -> Formatter:
+    params = {key: value for key, value in (entry.model_extra or {}).items() if key != "name"}
+    where = f"formatter.{number}" if number else "formatter"
+    formatter = FORMATTERS.build(entry.type, params, where=where)
+    for member in ("name", "needs", "rows"):
+        if not hasattr(formatter, member):
+            raise PluginError(f"formatter {entry.type!r} has no {member!r}; see docs/extending.md")
+    return formatter  # type: ignore[no-any-return]
+
+
+def _rules(config: RunConfig) -> Rules:
+    sampling = config.sampling
+    speculate = sampling.speculate
+    if isinstance(speculate, str):
+        speculate = 0.0 if _metered(config.sampler) else AUTO_SPECULATE
+    return Rules(
+        max_rollouts=sampling.max_rollouts,
+        step_size=sampling.step_size,
+        max_steps=sampling.max_steps,
+        early_stop=sampling.early_stop,
+        policy=sampling.schedule,
+        speculate=speculate if sampling.schedule == "continuous" and sampling.early_stop else 0.0,
+    )
+
+
+def _metered(sampler: SamplerConfig) -> bool:
+    if sampler.type != "openai-compatible-api":
+        return False
+    host = urlsplit(sampler.base_url or "https://api.openai.com/v1").hostname or ""
+    return any(host == known or host.endswith("." + known) for known in _METERED)
+
+
+def _sampler(loaded: Loaded, rules: Rules, redactor: Redactor) -> Sampler:
+    config = loaded.config.sampler
+    extra = config.model_extra or {}
+    key = config.api_key or os.environ.get("OPENAI_API_KEY")
+    redactor.add(key)
+    common = {name: getattr(config, name) for name in SamplerConfig.model_fields if name != "type"}
+    common |= {"api_key": key, "may_cancel": rules.speculate > 0}
+    factory = SAMPLERS.load(config.type)
+    names = set(inspect.signature(factory).parameters)
+    for name in extra:
+        if name not in names:
+            where = loaded.where(f"sampler.{name}")
+            hint = nearest(name, {*SamplerConfig.model_fields, *names} - {"may_cancel"})
+            raise ConfigError(f"sampler.{name}: unknown key{where}; {hint}")
+    own = checked(factory, extra, "sampler") if extra else {}
+    sampler = factory(**{name: value for name, value in common.items() if name in names}, **own)
+    if not isinstance(sampler, Sampler):
+        raise PluginError(
+            f"sampler {config.type!r} lacks one of max_in_flight, max_choices, identity, start, sample, close"
+        )
+    return sampler

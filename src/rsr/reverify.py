@@ -1,0 +1,53 @@
+"""Makes the verdicts that are missing on stored rollouts, with nothing sampled."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from concurrent.futures import Future
+from typing import NamedTuple
+
+from rsr.replay import Stored
+from rsr.store.rollouts import NewVerdict, RolloutStore, Said
+from rsr.types import Outcome, Rollout, Verdict
+from rsr.verifiers.verification import Verification
+
+_AHEAD = 256  # verdicts on their way at once
+_COMMIT = 256
+
+
+class _Pending(NamedTuple):
+    stored: Stored
+    rollout: Rollout
+    verdict: Verdict | Future[Verdict]
+
+
+def missing_verdicts(replayed: Iterable[Stored], store: RolloutStore, verification: Verification) -> int:
+    """Judge every valid rollout that has no final verdict under the config of now; returns how many were judged."""
+    pending: deque[_Pending] = deque()
+    done: list[NewVerdict] = []
+    made = 0
+
+    def settle(item: _Pending) -> None:
+        verdict = item.verdict.result() if isinstance(item.verdict, Future) else item.verdict
+        check = item.stored.reference.check
+        verifier = store.verifier_id(check.name, check.params, check.version)
+        done.append(NewVerdict(item.stored.prompt, item.rollout, Said(verdict, item.stored.reference.key, verifier)))
+        item.rollout.response = ""
+        if len(done) >= _COMMIT:
+            store.add_verdicts(done)
+            done.clear()
+
+    for stored in replayed:
+        owed = [rollout for rollout in stored.rollouts if rollout.outcome is Outcome.OK and not rollout.decided]
+        store.fill(stored.prompt, owed)
+        for rollout in owed:
+            verdict = verification.submit(stored.prompt, stored.reference, rollout.response)
+            pending.append(_Pending(stored, rollout, verdict))
+            made += 1
+            if len(pending) >= _AHEAD:
+                settle(pending.popleft())
+    while pending:
+        settle(pending.popleft())
+    store.add_verdicts(done)
+    return made

@@ -1,0 +1,378 @@
+"""`sampler.type: openai-compatible-api`: any server that speaks OpenAI's chat completions.
+
+One request asks for `n` choices, choice j being the answer to `seed + j`. Servers differ in what they make of that, so
+the largest `n` (`max_choices`) is found out while running:
+
+    refuses n > 1                       asked singly from then on, or with the largest n that its error names
+    returns fewer choices               those are used; asked singly from then on
+    returns the same text n times       one more request with seed + 1 tells a short answer from a server that
+                                        gives equal choices for one seed: the latter is asked singly from then on
+
+Requests are streamed only where a disconnect would not stop the generation of an unstreamed one (llama.cpp).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Literal
+
+from rsr.errors import ConfigError, PromptRefused, RequestFailed, SamplerStopped
+from rsr.failures import Failed, Failure, ParameterRefused, listing
+from rsr.registry import nearest
+from rsr.types import Completion, Message, SampleRequest
+from rsr.wire import Wire
+
+_log = logging.getLogger("rsr")
+
+OPENAI = "https://api.openai.com/v1"
+_PATH = "chat/completions"
+_REASONING = ("reasoning_content", "reasoning", "thinking")
+_TELLING = 20
+"""Equal choices of more characters than this are suspicious."""
+
+
+class OpenAICompatible:
+    """Completions from vLLM, SGLang, llama.cpp, Ollama, OpenAI and whatever else speaks their protocol.
+
+    Args:
+        model: as the server names it.
+        base_url: address of the API, usually ending in /v1; default: OpenAI's.
+        api_key: default: the environment variable OPENAI_API_KEY; an empty string sends none.
+        headers: further HTTP headers.
+        temperature: not sent where None, as are the next three.
+        top_p: nucleus sampling.
+        max_tokens: longest response in tokens.
+        stop: stop strings.
+        extra_params: merged into the request.
+        concurrent_requests: connections open at once at most.
+        timeout: seconds for one request in all.
+        max_retries: further tries of a request that failed.
+        stream: auto: only where a server would go on generating after we hang up, and something may be cancelled.
+        send_seed: send each request's seed.
+        may_cancel: whether requests may be cancelled at all; only `stream: auto` asks.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str | None = None,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        headers: dict[str, str] | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        max_tokens: int | None = None,
+        stop: list[str] | None = None,
+        extra_params: dict[str, Any] | None = None,
+        concurrent_requests: int = 128,
+        timeout: float = 600,
+        max_retries: int = 6,
+        stream: bool | Literal["auto"] = "auto",
+        send_seed: bool = True,
+        may_cancel: bool = True,
+    ) -> None:
+        self._model = model
+        key = os.environ.get("OPENAI_API_KEY") if api_key is None else api_key
+        self._wire = Wire(
+            base_url or OPENAI,
+            headers=({"Authorization": f"Bearer {key}"} if key else {}) | (headers or {}),
+            timeout=timeout,
+            max_retries=max_retries,
+            connections=concurrent_requests,
+        )
+        given = {"model": model, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, "stop": stop}
+        self._common = {name: value for name, value in given.items() if value is not None} | (extra_params or {})
+        self._send_seed = send_seed
+        self._wanted_stream = stream
+        self._may_cancel = may_cancel
+        self._stream = stream is True
+        self._llama_cpp = False
+        self._max_choices: int | None = None
+        self._tells_choices_apart = self._common.get("temperature") == 0
+        self._warned_of: set[str] = set()
+
+    @property
+    def max_in_flight(self) -> int | None:
+        """No limit of its own."""
+        return None
+
+    @property
+    def max_choices(self) -> int | None:
+        """The largest `n`, as far as it is known; falls when the server turns out not to do it."""
+        return self._max_choices
+
+    def identity(self) -> Mapping[str, Any]:
+        """Nothing beside the common sampling keys."""
+        return {}
+
+    async def start(self) -> None:
+        """Ask the server which models it has; nothing is generated.
+
+        Raises:
+            ConfigError: no model is configured.
+            SamplerStopped: nothing answers, the key is refused, or the server lists other models.
+        """
+        reply = None
+        try:
+            reply = await self._wire.get("models")
+        except RequestFailed as cause:
+            _log.warning("%s; going on without its list of models", cause)
+        listed: list[dict[str, Any]] = []
+        if reply is not None:
+            failed = self._wire.judge(reply.status, reply.body, self._common, reply.headers)
+            if failed is not None and failed.failure is Failure.KEY:
+                raise SamplerStopped(str(failed))
+            listed = _models(reply.body) if reply.status == 200 else []
+            self._llama_cpp = _is_llama_cpp(listed, reply.headers)
+        self._wire.models = [str(entry.get("id")) for entry in listed]
+        self._check_model(listed)
+        if self._wanted_stream == "auto":
+            self._stream = self._llama_cpp and self._may_cancel
+
+    async def sample(self, request: SampleRequest) -> Sequence[Completion]:
+        """The completions of one request, in choice order; fewer than `n` where the server gives fewer."""
+        messages = _with_images(request)
+        n = min(request.n, self._max_choices or request.n)
+        if n == 1:
+            return (await self._ask(messages, request, 1))[:1]
+        try:
+            completions = await self._ask(messages, request, n)
+        except (ParameterRefused, PromptRefused) as refusal:
+            n = self._allowed_choices(refusal, n)
+            completions = await self._ask(messages, request, n)
+            # Now it is certain that the number was the trouble.
+            self._limit_choices(n, "the server refuses more choices in one request")
+        if len(completions) < n:
+            self._limit_choices(1, "the server returns fewer choices than it is asked for")
+        return await self._told_apart(messages, request, completions[:n])
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._wire.close()
+
+    async def _ask(self, messages: list[Message], request: SampleRequest, n: int, later: int = 0) -> list[Completion]:
+        """The choices of one request with `n` from `seed + later` on, tried again as the table of failures says."""
+        payload: dict[str, Any] = {"messages": messages, **self._common}
+        if request.tools:
+            payload["tools"] = request.tools
+        if self._send_seed:
+            payload["seed"] = request.seed + later
+        if n > 1:
+            payload["n"] = n
+        if self._stream:
+            payload |= {"stream": True, "stream_options": {"include_usage": True}}
+
+        async def attempt() -> list[Completion]:
+            reply = await (self._assembled(payload) if self._stream else self._wire.post_once(_PATH, payload))
+            return _completions(reply, self._llama_cpp)
+
+        completions = await self._wire.persist(attempt)
+        self._watch_model(completions[0].model)
+        return completions
+
+    async def _assembled(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """A streamed reply put together to what an unstreamed one would be."""
+        parts = _Assembly()
+        async with aclosing(self._wire.stream(_PATH, payload)) as events:
+            async for event in events:
+                parts.add(event)
+        return parts.reply()
+
+    async def _told_apart(
+        self, messages: list[Message], request: SampleRequest, completions: list[Completion]
+    ) -> list[Completion]:
+        """The choices that are answers to seeds of their own."""
+        first = completions[0]
+        texts = {(completion.text, completion.reasoning) for completion in completions}
+        if len(texts) > 1:
+            self._tells_choices_apart = True
+        length = len(first.text) + len(first.reasoning or "")
+        if self._tells_choices_apart or len(completions) == 1 or length <= _TELLING:
+            return completions
+        if self._max_choices == 1:  # found out while this request was under way
+            return completions[:1]
+        second = (await self._ask(messages, request, 1, later=1))[0]
+        if (second.text, second.reasoning) == (first.text, first.reasoning):
+            return completions
+        self._limit_choices(1, "the server gives equal choices for one seed")
+        return [first, second]
+
+    def _allowed_choices(self, refusal: ParameterRefused | PromptRefused, n: int) -> int:
+        """How many choices to ask for after a refusal that may be about their number; raises it where it is not."""
+        about_n = isinstance(refusal, ParameterRefused) and refusal.parameter == "n"
+        # A server that never gave several choices may refuse them without naming the parameter.
+        unnamed = isinstance(refusal, PromptRefused) and not self._tells_choices_apart and "context" not in str(refusal)
+        if not about_n and not unnamed:
+            raise refusal
+        limit = re.search(r"(?:<=|at most|up to|maximum(?: of| is)?)\s*(\d+)", str(refusal)) if about_n else None
+        return int(limit[1]) if limit and 1 <= int(limit[1]) < n else 1
+
+    def _limit_choices(self, n: int, why: str) -> None:
+        if self._max_choices is None or n < self._max_choices:
+            self._max_choices = n
+            _log.info("%s; asking for %s at a time from now on", why, n)
+
+    def _check_model(self, listed: list[dict[str, Any]]) -> None:
+        """Refuse a model that the server does not list, where it lists any."""
+        names = self._wire.models
+        if not self._common.get("model"):
+            have = f"the server lists: {listing(names)}" if names else "set it to the name that the server gives it"
+            raise ConfigError(f"sampler.model: missing; {have}")
+        model = str(self._common["model"])
+        if listed and not any(_is_listed(model, entry) for entry in listed):
+            hint = nearest(model, names) if len(names) > 8 else f"it lists: {listing(names)}"
+            raise SamplerStopped(f"sampler.model: the server does not have {model!r}; {hint}")
+
+    def _watch_model(self, replied: str | None) -> None:
+        """Warn once of each other model that a reply names; dated versions and paths of ours are not other ones."""
+        asked = str(self._common.get("model"))
+        if not replied or replied == asked or replied in self._warned_of:
+            return
+        self._warned_of.add(replied)
+        if not replied.startswith(f"{asked}-") and replied.rpartition("/")[2] != asked.rpartition("/")[2]:
+            _log.warning("sampler.model: %r was asked for, but replies come from %r", asked, replied)
+
+
+class _Assembly:
+    """The choices of a stream as they grow."""
+
+    def __init__(self) -> None:
+        self._choices: dict[int, dict[str, Any]] = {}
+        self._pieces: dict[tuple[int, str], list[str]] = {}
+        self._envelope: dict[str, Any] = {}
+
+    def add(self, event: dict[str, Any]) -> None:
+        """One event: pieces of choices, or the usage at the end."""
+        if event.get("usage"):
+            self._envelope["usage"] = event["usage"]
+        if event.get("model"):
+            self._envelope["model"] = event["model"]
+        for choice in event.get("choices") or ():
+            index = choice.get("index") or 0
+            whole = self._choices.setdefault(index, {"index": index, "finish_reason": None})
+            # A server that does not stream sends `message`.
+            for field, piece in (choice.get("delta") or choice.get("message") or {}).items():
+                if isinstance(piece, str) and (field == "content" or field in _REASONING):
+                    self._pieces.setdefault((index, field), []).append(piece)
+            if choice.get("finish_reason"):
+                whole["finish_reason"] = choice["finish_reason"]
+
+    def reply(self) -> dict[str, Any]:
+        """All of it; raises `Failed` for a stream that broke off: without its end, a text is not an answer."""
+        if not self._choices or any(choice["finish_reason"] is None for choice in self._choices.values()):
+            raise Failed(Failure.BODY, f"{Failure.BODY}: the stream has no end (no finish_reason)")
+        for index, choice in self._choices.items():
+            fields = [field for at, field in self._pieces if at == index]
+            choice["message"] = {field: "".join(self._pieces[index, field]) for field in fields}
+        return {**self._envelope, "choices": list(self._choices.values())}
+
+
+def _completions(reply: dict[str, Any], counts_first_only: bool) -> list[Completion]:
+    """The choices in order; raises `Failed` where one is unusable."""
+    choices = _in_order(reply["choices"])
+    usage = reply.get("usage") or {}
+    texts: list[str] = []
+    reasonings: list[str | None] = []
+    for choice in choices:
+        message = choice.get("message")
+        if not isinstance(message, dict):
+            raise Failed(Failure.BODY, f"{Failure.BODY}: a choice has no message")
+        texts.append(_text(message.get("content")))
+        reasonings.append(next((_text(message[name]) for name in _REASONING if message.get(name)), None))
+    lengths = [len(text) + len(reasoning or "") for text, reasoning in zip(texts, reasonings, strict=True)]
+    tokens = _divided(usage.get("completion_tokens"), lengths, counts_first_only)
+    asked = usage.get("prompt_tokens")
+    return [
+        Completion(
+            text=texts[j],
+            reasoning=reasonings[j],
+            finish_reason=str(choice.get("finish_reason") or ""),
+            prompt_tokens=asked if j == 0 or asked is None else 0,  # paid for once per request
+            completion_tokens=tokens[j],
+            model=reply.get("model"),
+        )
+        for j, choice in enumerate(choices)
+    ]
+
+
+def _in_order(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By `index`, up to the first that is missing; as they come where the indices make no sense."""
+    if len(choices) == 1:
+        return choices
+    by_index = {choice.get("index"): choice for choice in choices}
+    if 0 not in by_index or len(by_index) < len(choices):
+        return choices
+    ordered: list[dict[str, Any]] = []
+    while len(ordered) in by_index:
+        ordered.append(by_index[len(ordered)])
+    return ordered
+
+
+def _text(content: Any) -> str:
+    """The text of a message's content, which may be null or a list of parts."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, list):
+        return "".join(part if isinstance(part, str) else str(part.get("text") or "") for part in content)
+    return ""
+
+
+def _divided(total: Any, lengths: list[int], counts_first_only: bool) -> list[int | None]:
+    """The completion tokens of each choice, in proportion to their lengths where only the sum is known."""
+    if not isinstance(total, int):
+        return [None] * len(lengths)
+    if counts_first_only and len(lengths) > 1:
+        return [total, *(round(total * length / max(1, lengths[0])) for length in lengths[1:])]
+    whole = sum(lengths) or len(lengths)
+    shares: list[int | None] = []
+    before = reached = 0
+    for length in lengths:
+        reached += length if sum(lengths) else 1
+        upto = round(total * reached / whole)
+        shares.append(upto - before)
+        before = upto
+    return shares
+
+
+def _models(body: Any) -> list[dict[str, Any]]:
+    """The entries of a list of models, whichever way it is wrapped."""
+    listed = body.get("data") or body.get("models") if isinstance(body, dict) else body
+    return (
+        [entry for entry in listed if isinstance(entry, dict) and entry.get("id")] if isinstance(listed, list) else []
+    )
+
+
+def _is_llama_cpp(listed: list[dict[str, Any]], headers: Mapping[str, str]) -> bool:
+    return "llama.cpp" in headers.get("Server", "").lower() or any(
+        entry.get("owned_by") == "llamacpp" for entry in listed
+    )
+
+
+def _is_listed(model: str, entry: dict[str, Any]) -> bool:
+    """Whether an entry is the model: by id, alias or origin, or as Ollama, Gemini and OpenRouter write it."""
+    names = {entry.get("id"), entry.get("root"), entry.get("parent"), *(entry.get("aliases") or ())}
+    spellings = {model, f"{model}:latest", f"models/{model}"}
+    if "/" in model:
+        spellings.add(model.partition(":")[0])
+    return not names.isdisjoint(spellings)
+
+
+def _with_images(request: SampleRequest) -> list[Message]:
+    """The messages, with the prompt's images as parts of the last one of the user."""
+    if not request.images:
+        return request.messages
+    parts: list[Any] = []
+    for image in request.images:
+        if isinstance(image, str) and not image.startswith(("http://", "https://", "data:")):
+            raise PromptRefused(f"image {image[:80]!r}: neither a URL nor a data: URI")
+        parts.append({"type": "image_url", "image_url": {"url": image}} if isinstance(image, str) else image)
+    messages = list(request.messages)
+    at = max((j for j, message in enumerate(messages) if message.get("role") == "user"), default=len(messages) - 1)
+    content = messages[at].get("content") or ""
+    text = [{"type": "text", "text": content}] if isinstance(content, str) else list(content)
+    messages[at] = {**messages[at], "content": [*parts, *text]}
+    return messages

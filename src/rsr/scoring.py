@@ -1,0 +1,105 @@
+"""Verdicts for any file of responses: JSONL in, the same rows with `score`, `extracted` and `reason` out."""
+
+from __future__ import annotations
+
+import gzip
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from rsr.errors import InputError, StoreError
+from rsr.types import Verdict
+from rsr.verifiers.check import Check
+from rsr.verifiers.pool import Pool
+
+_AHEAD = 256
+
+
+class Scored(NamedTuple):
+    """How a file was scored."""
+
+    rows: int
+    scored: int
+    passed: int
+    """Of a score of at least 1."""
+    unscored: Counter[str]
+    """Rows without a score, by reason."""
+
+
+def score_file(source: Path, check: Check, out: Path) -> Scored:
+    """Judge each row's `response` against its `answer` (with `choices` and `metadata` where it has them).
+
+    Raises:
+        InputError: the file is missing, a line is not JSON, or has no response; nothing is written then.
+    """
+    if not source.is_file():
+        raise InputError(f"{source}: there is no such file")
+    counts = Scored(0, 0, 0, Counter())
+    staged = out.with_name(out.name + ".new")
+    encode = msgspec.json.Encoder().encode
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with Pool() as pool, staged.open("wb") as file:
+            for row, verdict in _judged(source, check, pool):
+                reason = verdict.reason.value if verdict.reason else None
+                file.write(encode({**row, "score": verdict.score, "extracted": verdict.extracted, "reason": reason}))
+                file.write(b"\n")
+                counts = _counted(counts, verdict)
+        staged.replace(out)
+    except OSError as cause:
+        raise StoreError(f"{out}: can't be written: {cause.strerror}") from cause
+    finally:
+        staged.unlink(missing_ok=True)
+    return counts
+
+
+def _judged(source: Path, check: Check, pool: Pool) -> Iterator[tuple[dict[str, Any], Verdict]]:
+    pending: deque[tuple[dict[str, Any], Verdict | Future[Verdict]]] = deque()
+    for row in _rows(source, check):
+        metadata = row.get("metadata") or {}
+        answer = row.get("answer", metadata.get("answer"))
+        choices = row.get("choices", metadata.get("choices"))
+        pending.append((row, check.submit(row["response"], answer, choices, metadata, pool)))
+        if len(pending) >= _AHEAD:
+            yield _settled(pending.popleft())
+    while pending:
+        yield _settled(pending.popleft())
+
+
+def _settled(item: tuple[dict[str, Any], Verdict | Future[Verdict]]) -> tuple[dict[str, Any], Verdict]:
+    row, verdict = item
+    return row, verdict.result() if isinstance(verdict, Future) else verdict
+
+
+def _rows(source: Path, check: Check) -> Iterator[dict[str, Any]]:
+    decode = msgspec.json.Decoder().decode
+    with gzip.open(source) if source.suffix == ".gz" else source.open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            where = f"{source}, line {number}"
+            try:
+                row = decode(line)
+            except (msgspec.DecodeError, UnicodeDecodeError) as cause:
+                raise InputError(f"{where}: not JSON ({cause}); correct the line") from None
+            if not isinstance(row, dict) or not isinstance(row.get("response"), str | Mapping):
+                raise InputError(f"{where}: there is no response in it; a row is an object with response and answer")
+            if check.needs_answer and row.get("answer", (row.get("metadata") or {}).get("answer")) is None:
+                raise InputError(f"{where}: there is no answer in it; the verifier {check.name} needs one")
+            yield row
+
+
+def _counted(counts: Scored, verdict: Verdict) -> Scored:
+    if verdict.reason is not None:
+        counts.unscored[verdict.reason.value] += 1
+    score = verdict.score
+    return Scored(
+        counts.rows + 1,
+        counts.scored + (score is not None),
+        counts.passed + (score is not None and score >= 1.0),
+        counts.unscored,
+    )

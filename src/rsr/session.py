@@ -1,0 +1,435 @@
+"""A run from config to files: finds or makes the run directory, samples what is owed, writes what is decided.
+
+A `Session` holds a run directory for one command: `sample` (rsr run), `verify` and `format`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+import rsr
+from rsr import prompts as prompts_index
+from rsr import recipes
+from rsr.config import Loaded, changes, from_mapping, load
+from rsr.engine import Engine, Feed, Progress, Settings
+from rsr.errors import InputError, RSRError, RunDirError
+from rsr.hashing import content_hash
+from rsr.parts import NOTHING, Given, Parts, build
+from rsr.prompts import Change, Prompts
+from rsr.redaction import REDACTED, Redactor, redacted
+from rsr.replay import Stored, replay
+from rsr.reverify import missing_verdicts
+from rsr.schedule import Stream
+from rsr.stats import Stats, why_no_row
+from rsr.store.rollouts import RolloutStore
+from rsr.store.rundir import EventLog, Lease, RunDir, StoredConfig, write_atomically
+from rsr.training_files import TrainingFiles
+
+log = logging.getLogger("rsr")
+
+OK, FAILED, INCOMPLETE = 0, 1, 3
+_TERM_GRACE = 20.0
+_CHANGED_SHARE = 0.01
+
+
+class Options(NamedTuple):
+    """What a command is told beside the config."""
+
+    new_samples: bool = False
+    """Take up another stream of samples where the config asks for one."""
+    yes: bool = False
+    """Go on although much of the input changed."""
+    give_up: bool = False
+    """Make what fails for good a final outcome."""
+    partial: bool = False
+    """Write rows of undecided prompts too."""
+
+
+_PLAIN = Options()
+
+
+class Watch:
+    """Hears how a run goes; the display is one. This one is silent."""
+
+    def indexing(self) -> None:
+        """The input is being read."""
+
+    def begin(self, progress: Progress, work_dir: Path) -> None:
+        """Sampling begins; `progress` is counted up from now on."""
+
+    def tick(self) -> None:
+        """Called a few times a second."""
+
+    def writing(self) -> None:
+        """Sampling is over; the files are being written."""
+
+    def warn(self, text: str) -> None:
+        """Something the user should know."""
+        log.warning("%s", text)
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    run_dir: RunDir
+    summary: dict[str, Any]
+    exit_code: int
+    error: RSRError | None = None
+
+
+class Session:
+    """A run directory held by this process, with its parts.
+
+    Args:
+        loaded: the config.
+        given: ready-made parts.
+        watch: told how it goes.
+        options: see `Options`.
+        command: for the record of revisions.
+    """
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        command: str,
+        options: Options = _PLAIN,
+        watch: Watch | None = None,
+        given: Given = NOTHING,
+    ) -> None:
+        self.loaded = loaded
+        self.options = options
+        self.watch = watch or Watch()
+        self.redactor = Redactor()
+        self.given = given
+        self._command = command
+        for warning in loaded.config.warnings():
+            self.watch.warn(warning)
+        self.parts = build(loaded, self.redactor, given)
+        self.run_dir = RunDir(work_dir(loaded, self.parts))
+
+    # Opening
+
+    def __enter__(self) -> Session:
+        self._input_there = self._find_input()
+        self._refuse_other_samples()
+        self.run_dir.create()
+        self._lease = Lease(self.run_dir)
+        self.events = EventLog(self.run_dir, self.redactor)
+        self.events.write("began", command=self._command, version=rsr.__version__)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.parts.close()
+        self.events.close()
+        self._lease.release()
+
+    def index(self) -> Change:
+        """Bring the prompts up to date, then the saved config."""
+        if not self._input_there:
+            self._save_config()
+            return Change(total=0)
+        self.watch.indexing()
+        verifier = self.parts.config.verifier.model_dump(mode="json")
+        change = prompts_index.index(
+            self.parts.config.data,
+            self.parts.config.seed,
+            self.run_dir.prompts,
+            check=self.parts.verification.problem,
+            check_key=verifier,
+            rows=self.given.rows,
+            accept=self._accept,
+        )
+        if change.skipped:
+            self.watch.warn(f"data: {change.skipped} rows can't be used and are listed in summary/dropped.jsonl")
+        self._save_config()
+        return change
+
+    def _find_input(self) -> bool:
+        """Whether the input is there. A run that has indexed it can go on without."""
+        if self.given.rows is not None:
+            return True
+        try:
+            prompts_index.input_files(self.parts.config.data)
+        except InputError as error:
+            if not self.run_dir.prompts.exists():
+                raise
+            self.watch.warn(f"{error}; going on with the prompts as they were")
+            return False
+        return True
+
+    def _accept(self, change: Change) -> None:
+        if not (change.added or change.removed or change.edited):
+            return
+        text = f"the input changed: {change.added} prompts added, {change.removed} removed, {change.edited} edited"
+        if change.share > _CHANGED_SHARE and not self.options.yes:
+            raise RunDirError(f"data: {text}, of {change.total}; to go on with it, add --yes")
+        self.watch.warn(text)
+
+    def _refuse_other_samples(self) -> None:
+        if not self.run_dir.exists:
+            return
+        old = self.run_dir.stored().identity
+        if old == self.parts.identity or self.options.new_samples:
+            return
+        differ = ", ".join(
+            f"{key} ({was!r} -> {now!r})" for key, (was, now) in changes(old, self.parts.identity).items()
+        )
+        fix = "use another work_dir, or add --new-samples to sample anew in this one"
+        raise RunDirError(f"{self.run_dir.path}: was sampled with other settings: {self.redactor(differ)}; {fix}")
+
+    def _save_config(self) -> None:
+        values = redacted(self.parts.config.model_dump(mode="json"))
+        old = self.run_dir.stored() if self.run_dir.exists else None
+        differ = changes(old.values, values) if old else {}
+        if old is not None and not differ and old.identity == redacted(self.parts.identity):
+            return
+        revision: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "command": self._command,
+            "changes": {key: now for key, (_, now) in differ.items()},
+        }
+        revisions = [*(old.revisions if old else []), revision]
+        recipe = old.recipe if old else self.loaded.recipe
+        source = redacted(self.loaded.source)
+        source["work_dir"] = str(self.run_dir.path)
+        stored = StoredConfig(source, values, redacted(self.parts.identity), revisions, recipe)
+        self.run_dir.store_config(stored, rsr.__version__)
+
+    def store(self, readonly: bool = False) -> RolloutStore:
+        """The rollouts."""
+        return RolloutStore(self.run_dir.rollouts, self.parts.sampling_key, readonly)
+
+    # Acting
+
+    def sample(self) -> Ended:
+        """Draw what is owed, write the files."""
+        store = self.store()
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                error, code = runner.run(self._sample(store))
+            self.watch.writing()
+            summary = self.write(store)
+        finally:
+            store.close()
+        return self._ended(summary, code, error)
+
+    async def _sample(self, store: RolloutStore) -> tuple[RSRError | None, int | None]:
+        fresh = not store.counts()[1]
+        sampler = self.parts.sampler
+        try:
+            if fresh:
+                # Before the input is read: a wrong address or key is found within a second.
+                await sampler.start()
+            self.index()
+            return await self._drive(store, started=fresh)
+        finally:
+            await sampler.close()
+
+    async def _drive(self, store: RolloutStore, started: bool) -> tuple[RSRError | None, int | None]:
+        prompts = Prompts(self.run_dir.prompts)
+        progress = Progress(len(prompts))
+        engine = Engine(
+            self._settings(),
+            self.parts.sampler,
+            self.parts.verification,
+            store,
+            lambda: (Feed(*stored) for stored in self._replay(prompts, store)),
+            progress,
+            started=started,
+            give_up=self.options.give_up,
+        )
+        self.watch.begin(progress, self.run_dir.path)
+        signals = _Signals(engine)
+        ticking = asyncio.create_task(self._tick())
+        try:
+            await engine.run()
+        except RSRError as error:
+            return error, error.exit_code
+        finally:
+            ticking.cancel()
+            signals.restore()
+            prompts.close()
+        return None, signals.exit_code
+
+    def _settings(self) -> Settings:
+        parts = self.parts
+        return Settings(
+            rules=parts.rules,
+            needs=parts.needs,
+            slots=parts.config.sampler.concurrent_requests,
+            limit=parts.limit,
+            sampling_key=parts.sampling_key,
+            messages=parts.messages,
+            passes=parts.passes,
+            grace=parts.config.stop_grace,
+        )
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(0.25)
+            self._lease.beat()
+            self.watch.tick()
+
+    def _replay(self, prompts: Prompts, store: RolloutStore) -> Iterator[Stored]:
+        return replay(prompts, store, self.parts.verification, self.parts.limit)
+
+    def write(self, store: RolloutStore) -> dict[str, Any]:
+        """Write training files, provenance and summary from what is stored."""
+        parts, partial = self.parts, self.options.partial
+        prompts = Prompts(self.run_dir.prompts)
+        files = TrainingFiles(self.run_dir, parts.formatters, parts.messages)
+        stats = Stats(parts.passes)
+        dropped = self.run_dir.summary / "dropped.jsonl"
+        staged = dropped.with_name("dropped.jsonl.new")
+        skipped = 0
+        try:
+            with staged.open("wb") as listing:
+                for line, reason in prompts.skipped():
+                    skipped += 1
+                    listing.write(_json_line({"line": line, "reason": reason}))
+                for stored in self._replay(prompts, store):
+                    stream = Stream(stored.prompt.order, parts.rules, parts.needs, stored.rollouts)
+                    without = self._write_prompt(files, store, stored, stream, partial)
+                    stats.add(stream, stored.rollouts, without)
+                    for name, reason in without.items():
+                        listing.write(_json_line({"id": stored.prompt.id, "file": f"{name}.jsonl", "reason": reason}))
+            files.commit()
+            staged.replace(dropped)
+        except BaseException:
+            files.discard()
+            raise
+        finally:
+            prompts.close()
+        summary = stats.summary(files.counts, skipped)
+        write_atomically(self.run_dir.summary / "stats.json", json.dumps(summary, indent=2) + "\n")
+        return summary
+
+    def _write_prompt(
+        self, files: TrainingFiles, store: RolloutStore, stored: Stored, stream: Stream, partial: bool
+    ) -> dict[str, str]:
+        reason = why_no_row(stream, stored.rollouts)
+        if reason == "incomplete" and partial and stream.valid:
+            reason = None
+        if reason is not None:
+            return dict.fromkeys(self.parts.formatters, reason)
+        store.fill(stored.prompt, stream.valid)
+        return files.add(stored.prompt, stream.valid)
+
+    def verify(self) -> tuple[int, Ended]:
+        """Make every missing verdict on what is stored, then write the files; the number of verdicts made."""
+        store = self.store()
+        try:
+            made = self._verify_stored(store)
+            return made, self._ended(self.write(store), None, None)
+        finally:
+            store.close()
+
+    def _verify_stored(self, store: RolloutStore) -> int:
+        prompts = Prompts(self.run_dir.prompts)
+        try:
+            return missing_verdicts(replay(prompts, store, self.parts.verification, -1), store, self.parts.verification)
+        finally:
+            prompts.close()
+
+    def format(self) -> Ended:
+        """Write the files again under the config of now."""
+        store = self.store()
+        try:
+            return self._ended(self.write(store), None, None)
+        finally:
+            store.close()
+
+    def _ended(self, summary: dict[str, Any], code: int | None, error: RSRError | None) -> Ended:
+        if code is None:
+            code = exit_code(summary)
+        self.events.write("ended", exit_code=code, error=str(error) if error else None, summary=summary)
+        return Ended(self.run_dir, summary, code, error)
+
+
+def exit_code(summary: Mapping[str, Any]) -> int:
+    """3 where something is owed, 1 where a requested file has no row, else 0."""
+    if summary["prompts"]["incomplete"]:
+        return INCOMPLETE
+    return OK if all(file["rows"] for file in summary["files"].values()) else FAILED
+
+
+def load_config(name: str, overrides: Sequence[str] = ()) -> Loaded:
+    """The config that a run directory, a file or a recipe's name means, with overrides.
+
+    Raises:
+        ConfigError: no such config, or it is wrong.
+        RunDirError: the run directory can't be used.
+    """
+    run_dir = RunDir(Path(name).expanduser())
+    if run_dir.exists:
+        stored = run_dir.stored()
+        origin = from_mapping(_without_redacted(stored.source), str(run_dir.config))
+        origin.content["work_dir"] = str(run_dir.path)
+        return load(origin, overrides, stored.recipe, lambda content: recipes.anchor(content, Path.cwd()))
+    found = recipes.find(name)
+    return load(found.origin, overrides, found.recipe, lambda content: recipes.anchor(content, found.folder))
+
+
+def work_dir(loaded: Loaded, parts: Parts) -> Path:
+    """The run directory: as configured, or the same one for the same input and way of sampling."""
+    if loaded.config.work_dir:
+        return Path(loaded.config.work_dir).expanduser()
+    name = content_hash([loaded.config.data.input_path, parts.sampling_key.hex()]).hex()[:8]
+    return Path("runs") / f"{loaded.recipe}-{name}"
+
+
+def _without_redacted(values: Any) -> Any:
+    """The config without the secrets that were not written: they come from the environment or the command line."""
+    if isinstance(values, dict):
+        return {key: _without_redacted(value) for key, value in values.items() if value != REDACTED}
+    return values
+
+
+class _Signals:
+    """SIGINT and SIGTERM stop the engine; a second one stops it now."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.exit_code: int | None = None
+        self._engine = engine
+        self._handled: list[signal.Signals] = []
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, self._stop, number)
+                self._handled.append(number)
+            except (ValueError, RuntimeError):  # not in the main thread: the caller's signals are its own
+                return
+
+    def _stop(self, number: signal.Signals) -> None:
+        if self.exit_code is not None:
+            self._engine.abort()
+            return
+        self.exit_code = 128 + number
+        self._engine.stop(_TERM_GRACE if number == signal.SIGTERM else None)
+
+    def restore(self) -> None:
+        """Give the signals back."""
+        loop = asyncio.get_running_loop()
+        for number in self._handled:
+            loop.remove_signal_handler(number)
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def _json_line(value: Any) -> bytes:
+    return msgspec.json.encode(value) + b"\n"

@@ -1,0 +1,138 @@
+"""`mcq-rlvr`: multiple choice by rule.
+
+Every place that may give the choice is collected (`rsr.verifiers.mcq_candidates`); the last one that the text commits
+to counts. A hedge ("A or B"), a shotgun ("ABCD") or an answer that is taken back has no score.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+
+from rsr.types import Reason, Verdict
+from rsr.verifiers import mcq_phrases as phrases
+from rsr.verifiers.mcq_candidates import Candidate, Scene, Strength, collect, read_labels, read_option_text
+from rsr.verifiers.mcq_options import Options, options_of, parse_options, plain, reference_labels
+
+_UNKNOWN = frozenset("ABCDEFGHJ")
+_HEAD, _TAIL = 2_000, 12_000
+_NEAR = 40
+
+
+class MCQ:
+    """Multiple choice: reads the chosen letter or letters out of a response and compares them with the reference."""
+
+    version = "1"
+    reads_metadata = False
+
+    def __call__(
+        self, response: str, answer: Any, *, choices: Any = None, metadata: Mapping[str, Any] | None = None
+    ) -> Verdict:
+        """1.0 or 0.0, with the letters that were read; no score when the response commits to none.
+
+        Raises:
+            ValueError: the reference is missing or names no option.
+        """
+        reference, options = _reference(_frozen(answer), _frozen(choices))
+        labels = frozenset(options) or (_UNKNOWN | reference)
+        scene = Scene(_normalised(response), options, labels, several=len(reference) > 1)
+        chosen = choose(scene, reference)
+        if chosen is None:
+            return Verdict(reason=Reason.NO_ANSWER)
+        return Verdict(score=float(chosen == reference), extracted="".join(sorted(chosen)))
+
+    def choices_of(self, text: str) -> Options | None:
+        """The options in a prompt's text, or None."""
+        return parse_options(text) or None
+
+
+def choose(scene: Scene, reference: frozenset[str] = frozenset()) -> frozenset[str] | None:
+    """The labels that a response commits to, or None."""
+    whole = _whole(scene)
+    if whole is not None:
+        return whole or None
+    candidates = collect(scene)
+    for strength in (Strength.STRONG, Strength.MEDIUM):
+        group = _last_group([candidate for candidate in candidates if candidate.strength is strength], scene.text)
+        if group:
+            return _agreed(group, scene, reference)
+    return _mentioned(scene)
+
+
+def _whole(scene: Scene) -> frozenset[str] | None:
+    """Labels of a response that is nothing but labels or an option's text; empty: a hedge; None: it is more."""
+    if len(scene.text) > 300:
+        return None
+    text = scene.text.strip(" \n.*_`")
+    own = [label for label, option in scene.options.items() if option and plain(option) == plain(text)]
+    if len(own) == 1 and len(text) > 1:
+        return frozenset(own)
+    read = read_labels(scene._replace(text=text + "\n"), 0)
+    if read is None or (text + "\n")[read.end :].strip(" .)*:\n"):
+        return None
+    several = len(read.labels) > 1
+    return frozenset() if read.hedged or (several and not scene.several) else read.labels
+
+
+def _last_group(candidates: Sequence[Candidate], text: str) -> list[Candidate]:
+    """The last candidate with those just before it that it doesn't correct."""
+    group: list[Candidate] = []
+    for candidate in reversed(candidates):
+        if group:
+            between = text[candidate.end : group[-1].start]
+            if len(between) > _NEAR or phrases.CORRECTION.search(text, candidate.end, group[-1].end):
+                break
+        group.append(candidate)
+    return group
+
+
+def _agreed(group: list[Candidate], scene: Scene, reference: frozenset[str]) -> frozenset[str] | None:
+    labels = frozenset().union(*(candidate.labels for candidate in group))
+    if any(candidate.hedged for candidate in group):
+        return None
+    if len(labels) > 1 and labels != reference:
+        separate = all(len(candidate.labels) == 1 for candidate in group)
+        if labels == scene.labels or (separate and not scene.several) or len(labels) > 3:
+            return None
+    return labels
+
+
+_MENTION = re.compile(r"(?:\b(?:option|choice|answer)\s{1,3}[(*\"']{0,3}|\()([A-Z])(?![A-Za-z0-9'’])", re.I)
+_SENTENCES = re.compile(r"(?<=[.!?。])\s+|\n+")
+
+
+def _mentioned(scene: Scene) -> frozenset[str] | None:
+    """The only label that the last sentence mentions, unless it does so doubtfully; or the option that it is."""
+    sentence = _SENTENCES.split(scene.text[-600:].strip())[-1]
+    tail = scene._replace(text=sentence)
+    text = read_option_text(tail, 0, whole=True)
+    if text:
+        return text.labels
+    labels = {match[1].upper() for match in _MENTION.finditer(sentence)} & scene.labels
+    if len(labels) != 1 or phrases.UNSURE.search(sentence) or phrases.CROSS.search(sentence):
+        return None
+    return frozenset(labels)
+
+
+def _normalised(response: str) -> str:
+    if len(response) > _HEAD + _TAIL:  # the choice is given at the beginning or at the end
+        response = response[:_HEAD] + "\n\n" + response[-_TAIL:]
+    text = response if response.isascii() else unicodedata.normalize("NFKC", response)
+    return text.strip()
+
+
+def _frozen(value: Any) -> bytes:
+    return msgspec.msgpack.encode(value)
+
+
+@lru_cache(maxsize=4096)
+def _reference(answer: bytes, choices: bytes) -> tuple[frozenset[str], Options]:
+    """As for `reference_labels`, once per prompt."""
+    if answer == _frozen(None):
+        raise ValueError("metadata.answer is missing")
+    return reference_labels(msgspec.msgpack.decode(answer), options_of(msgspec.msgpack.decode(choices)))

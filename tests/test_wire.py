@@ -1,0 +1,475 @@
+import asyncio
+import contextlib
+import subprocess
+import sys
+import time
+
+import msgspec
+import pytest
+
+import rsr.wire
+from chat_server import serve
+from rsr.errors import ConfigError, PromptRefused, RequestFailed, SamplerStopped
+from rsr.failures import FATE, Failed, Failure, Fate, ParameterRefused
+from rsr.wire import Wire, pause
+
+CHAT = "chat/completions"
+GOOD = msgspec.json.encode({"choices": [{"index": 0, "message": {"content": "hi"}, "finish_reason": "stop"}]})
+
+
+@pytest.fixture(autouse=True)
+def no_backoff(monkeypatch):
+    monkeypatch.setattr(rsr.wire, "BACKOFF", 0.0)
+
+
+def payload(text="hello [words=5]", **more):
+    return {"model": "test-model", "messages": [{"role": "user", "content": text}], "seed": 1, **more}
+
+
+def post(url, sent, **options):
+    async def main():
+        wire = Wire(url, **options)
+        try:
+            return await wire.post(CHAT, sent)
+        finally:
+            await wire.close()
+
+    return asyncio.run(main())
+
+
+def read_stream(url, sent, **options):
+    async def main():
+        wire = Wire(url, **options)
+        try:
+            return [event async for event in wire.stream(CHAT, sent)]
+        finally:
+            await wire.close()
+
+    return asyncio.run(main())
+
+
+@contextlib.asynccontextmanager
+async def raw_server(handle):
+    """A TCP server that calls `handle(reader, writer, number of the connection)`."""
+    number = 0
+    tasks = set()
+
+    async def connected(reader, writer):
+        nonlocal number
+        number += 1
+        tasks.add(asyncio.current_task())
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await handle(reader, writer, number)
+        writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def read_request(reader):
+    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+    length = next((line.split(":")[1] for line in head.split("\r\n") if line.lower().startswith("content-length")), "0")
+    await reader.readexactly(int(length))
+    return head
+
+
+def http(body, status="200 OK", **headers):
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in {"Content-Length": len(body), **headers}.items()]
+    return "\r\n".join([f"HTTP/1.1 {status}", *lines, "", ""]).encode() + body
+
+
+def post_to_raw(handle, sent=None, use=None, **options):
+    """What one request to a raw server brings."""
+
+    async def main():
+        async with raw_server(handle) as url:
+            wire = Wire(url, **options)
+            try:
+                return await (use(wire) if use else wire.post(CHAT, sent or payload()))
+            finally:
+                await wire.close()
+
+    return asyncio.run(main())
+
+
+def test_every_failure_has_a_fate():
+    assert set(FATE) == set(Failure)
+
+
+def test_a_reply_comes_back_as_it_was_sent():
+    with serve() as server:
+        reply = post(server.base_url, payload())
+    assert reply["choices"][0]["message"]["content"].startswith("Draft 1:")
+    assert reply["usage"]["completion_tokens"] > 0
+
+
+@pytest.mark.parametrize("fault", ["429", "500", "502", "503", "504", "408", "409", "425", "reset", "cut"])
+@pytest.mark.parametrize("stream", [False, True])
+def test_what_passes_is_tried_again(fault, stream):
+    with serve(faults=[fault, fault]) as server:
+
+        async def main():
+            wire = Wire(server.base_url)
+
+            async def attempt():
+                if not stream:
+                    return await wire.post_once(CHAT, payload())
+                return [event async for event in wire.stream(CHAT, payload(stream=True))]
+
+            try:
+                return await wire.persist(attempt)
+            finally:
+                await wire.close()
+
+        assert asyncio.run(main())
+        assert server.stats()["requests"] == 3
+
+
+@pytest.mark.parametrize("fault", ["malformed", "html", "error200", "nochoices"])
+def test_a_useless_body_is_no_reply(fault):
+    with serve(faults=[fault]) as server:
+        assert post(server.base_url, payload())["choices"]
+        assert server.stats()["requests"] == 2
+    with serve(faults=[fault + "*"]) as server:
+        with pytest.raises(RequestFailed, match=r"\(3 tries\)$"):
+            post(server.base_url, payload(), max_retries=2)
+        assert server.stats()["requests"] == 3
+
+
+@pytest.mark.parametrize("fault", ["plain", "nousage", "filtered"])
+def test_odd_but_good_replies_are_data(fault):
+    with serve(faults=[fault]) as server:
+        assert post(server.base_url, payload(), max_retries=0)["choices"]
+
+
+def test_retries_end_with_what_was_wrong():
+    with serve(faults=["503*"]) as server, pytest.raises(RequestFailed, match=r"scripted 503.*\(3 tries\)"):
+        post(server.base_url, payload(), max_retries=2)
+
+
+def test_retry_after_is_obeyed():
+    with serve(faults=["429:0.4", "503:0.3"]) as server:
+        began = time.monotonic()
+        assert post(server.base_url, payload())
+        assert time.monotonic() - began >= 0.7
+
+
+def test_retry_after_is_obeyed_whatever_its_length(monkeypatch):
+    waits = []
+
+    async def sleep(seconds):
+        waits.append(seconds)
+
+    monkeypatch.setattr(rsr.wire.asyncio, "sleep", sleep)
+
+    async def main():
+        wire = Wire("http://127.0.0.1:1/v1", max_retries=2)
+
+        async def attempt():
+            raise Failed(Failure.BUSY, retry_after=7200.0)
+
+        with pytest.raises(RequestFailed):
+            await wire.persist(attempt)
+
+    asyncio.run(main())
+    assert len(waits) == 2 and min(waits) >= 7200
+
+
+def test_backoff_grows_with_full_jitter_and_has_an_end(monkeypatch):
+    monkeypatch.setattr(rsr.wire, "BACKOFF", 0.5)
+    for tries in (0, 3, 5, 500):
+        drawn = [pause(tries) for _ in range(200)]
+        most = min(60.0, 0.5 * 2.0 ** min(tries, 9))
+        assert max(drawn) <= most and min(drawn) < most / 4 and max(drawn) > most * 3 / 4
+    assert all(90 <= pause(5, 90.0) <= 90.5 for _ in range(100))
+
+
+def test_a_useless_body_is_asked_for_again_at_once_then_slower(monkeypatch):
+    waits = []
+    monkeypatch.setattr(rsr.wire, "pause", lambda tries, retry_after=None: waits.append(tries) or 0.0)
+    with serve(faults=["malformed", "malformed", "malformed"]) as server:
+        post(server.base_url, payload())
+    assert waits == [1, 2]
+
+
+def test_a_pooled_connection_that_the_server_closed_is_replaced_at_once(monkeypatch):
+    monkeypatch.setattr(rsr.wire, "BACKOFF", 1000.0)
+
+    async def handle(reader, writer, number):
+        await read_request(reader)
+        writer.write(http(GOOD))
+        if number == 1:
+            await read_request(reader)
+            writer.transport.abort()
+            return
+        await reader.read()
+
+    async def use(wire):
+        return [await wire.post(CHAT, payload()) for _ in range(2)]
+
+    assert len(post_to_raw(handle, use=use, timeout=10)) == 2
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("after", [0.1, 0.3])
+def test_cancelling_closes_the_connection(stream, after):
+    with serve(token_delay=0.05) as server:
+
+        async def main():
+            wire = Wire(server.base_url)
+
+            async def ask():
+                sent = payload("long [words=400]", stream=stream)
+                if not stream:
+                    return await wire.post(CHAT, sent)
+                return [event async for event in wire.stream(CHAT, sent)]
+
+            task = asyncio.create_task(ask())
+            await asyncio.sleep(after)
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+            for _ in range(100):
+                if server.stats()["aborted"]:
+                    break
+                await asyncio.sleep(0.01)
+            await wire.close()
+
+        asyncio.run(main())
+        stats = server.stats()
+        assert (stats["requests"], stats["aborted"], stats["generated"], stats["in_flight"]) == (1, 1, 0, 0)
+
+
+def test_a_stream_gives_its_events_and_its_connection_back():
+    connections = set()
+
+    async def handle(reader, writer, number):
+        while True:
+            await read_request(reader)
+            connections.add(number)
+            lines = b': hi\n\nevent: x\ndata: {"choices": [1]}\r\n\r\ndata:{"choices": [2]}\n\ndata: [DONE]\n\n'
+            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/event-stream\r\n\r\n")
+            for at in range(0, len(lines), 7):  # the pieces end anywhere
+                part = lines[at : at + 7]
+                writer.write(b"%x\r\n%b\r\n" % (len(part), part))
+                await writer.drain()
+            await asyncio.sleep(0.02)
+            writer.write(b"0\r\n\r\n")
+
+    async def use(wire):
+        return [[event["choices"] async for event in wire.stream(CHAT, payload())] for _ in range(3)]
+
+    assert post_to_raw(handle, use=use) == [[[1], [2]]] * 3
+    assert connections == {1}
+
+
+@pytest.mark.parametrize("body", [GOOD, msgspec.json.format(GOOD, indent=2), b"\n" + GOOD + b"\n"])
+def test_a_server_that_does_not_stream_gives_one_event(body):
+    async def handle(reader, writer, number):
+        await read_request(reader)
+        writer.write(http(body))
+
+    async def use(wire):
+        return [event async for event in wire.stream(CHAT, payload())]
+
+    assert post_to_raw(handle, use=use) == [msgspec.json.decode(GOOD)]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b'data: {"error": {"message": "out of memory"}}\n\n',
+        b'error: {"code": 400}\n\n',
+        b"<html>no</html>",
+        b"data: {\n",
+    ],
+)
+def test_an_error_in_a_stream_is_a_failure(sent):
+    async def handle(reader, writer, number):
+        await read_request(reader)
+        writer.write(http(sent))
+
+    async def use(wire):
+        return [event async for event in wire.stream(CHAT, payload())]
+
+    with pytest.raises(Failed) as caught:
+        post_to_raw(handle, use=use)
+    assert FATE[caught.value.failure] is Fate.RETRY_NOW
+
+
+@pytest.mark.parametrize(
+    ("options", "sent", "error", "says"),
+    [
+        ({"api_key": "right"}, {}, SamplerStopped, r"sampler\.api_key: .*401.*set OPENAI_API_KEY or sampler\.api_key"),
+        ({}, {"model": "gpt-9"}, SamplerStopped, r"sampler\.model: the server does not have 'gpt-9'"),
+        ({"refuses": ["seed"]}, {}, ParameterRefused, r"refuses sampler\.seed: .*; set sampler\.send_seed=false"),
+        ({"refuses": ["top_k"]}, {"top_k": 3}, ParameterRefused, r"refuses sampler\.extra_params\.top_k"),
+        ({"refuses": ["stream_options"]}, {"stream_options": {}}, ParameterRefused, r"set sampler\.stream=false"),
+        ({"context": 3}, {}, None, None),
+        ({"context": 1}, {}, PromptRefused, r"400: .*maximum context length is 1 tokens"),
+        ({"faults": ["policy"]}, {}, PromptRefused, "content policy"),
+        ({"faults": ["param:min_p"]}, {}, PromptRefused, "min_p"),
+    ],
+)
+def test_what_will_not_pass_is_not_tried_again(options, sent, error, says):
+    with serve(**options) as server:
+        if error is None:
+            assert post(server.base_url, payload(**sent))
+        else:
+            with pytest.raises(error, match=says):
+                post(server.base_url, payload(**sent))
+        assert server.stats()["requests"] == 1
+
+
+def test_known_models_are_named():
+    with serve() as server:
+
+        async def use():
+            wire = Wire(server.base_url)
+            wire.models = ["one", "two"]
+            try:
+                await wire.post(CHAT, payload(model="three"))
+            finally:
+                await wire.close()
+
+        with pytest.raises(SamplerStopped, match="it lists: one, two"):
+            asyncio.run(use())
+
+
+def test_a_wrong_path_names_the_address():
+    with serve() as server:
+        base = server.base_url.removesuffix("/v1")
+        with pytest.raises(SamplerStopped, match=rf"sampler\.base_url: {base} .*should it end in /v1\?"):
+            post(base, payload())
+        with pytest.raises(SamplerStopped, match=r"judge\.base_url: .*correct it"):
+            post(f"{base}/v2/v1", payload(), section="judge")
+
+
+def test_redirects_are_not_followed():
+    async def handle(reader, writer, number):
+        await read_request(reader)
+        writer.write(http(b"", "307 Temporary Redirect", Location="https://u:p@example.org/v1?token=x"))
+
+    with pytest.raises(SamplerStopped, match=r"it sends us to https://example\.org/v1"):
+        post_to_raw(handle)
+
+
+def test_nothing_there():
+    async def main():
+        server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        server.close()
+        await server.wait_closed()
+        wire = Wire(f"http://user:hunter22@127.0.0.1:{port}/v1", max_retries=1)
+        try:
+            with pytest.raises(SamplerStopped) as stopped:
+                await wire.get("models")
+            with pytest.raises(RequestFailed, match=r"connection refused \(2 tries\)"):
+                await wire.post(CHAT, payload())
+        finally:
+            await wire.close()
+        return str(stopped.value), port
+
+    text, port = asyncio.run(main())
+    fix = "start the server or correct the address"
+    assert text == f"sampler.base_url: nothing answers at http://127.0.0.1:{port}/v1 (connection refused); {fix}"
+
+
+def test_a_name_that_does_not_resolve():
+    async def main():
+        wire = Wire("http://no-such-host.invalid/v1")
+        try:
+            await wire.get("models")
+        finally:
+            await wire.close()
+
+    with pytest.raises(SamplerStopped, match=r"no-such-host\.invalid can't be resolved"):
+        asyncio.run(main())
+
+
+def test_timeouts_are_tried_again():
+    with serve(faults=["hang", "hang"]) as server:
+        assert post(server.base_url, payload(), timeout=0.2)
+        with pytest.raises(RequestFailed, match=r"no reply in time \(sampler\.timeout=0\.2\) \(1 try\)"):
+            post(server.base_url, payload("other [faults=hang*]"), timeout=0.2, max_retries=0)
+        assert server.stats()["requests"] == 4
+
+
+@pytest.mark.parametrize("address", ["localhost:8000/v1", "ftp://host/v1", "", "http://"])
+def test_an_address_that_is_none(address):
+    with pytest.raises(ConfigError, match=r"sampler\.base_url: .*http://host:8000/v1"):
+        Wire(address)
+
+
+def test_no_error_text_holds_a_key():
+    key, other, encoded = "sk-very-secret-1234", "tok-5678-abcd", "bWU6aHVudGVyMjI="
+
+    async def handle(reader, writer, number):
+        head = await read_request(reader)
+        body = msgspec.json.encode({"error": {"message": f"you sent {'x' * 215 * (number == 1)} {head}"}})
+        status = ("400 Bad", "401 No", "500 Oh", "200 OK")[number - 1]
+        writer.write(http(body, status, Connection="close"))
+
+    async def main():
+        texts = []
+        async with raw_server(handle) as url:
+            headers = {"Authorization": f"Bearer {key}", "X-Api-Key": other}
+            wire = Wire(url, headers=headers, max_retries=0)
+            with_password = Wire(url.replace("//", "//me:hunter22@"), max_retries=0)
+            for each in (wire, wire, wire, with_password):
+                with pytest.raises((SamplerStopped, PromptRefused, RequestFailed)) as caught:
+                    await each.post(CHAT, payload())
+                assert caught.value.__cause__ is None
+                texts.append(str(caught.value))
+            await wire.close()
+            await with_password.close()
+        return texts
+
+    for text in asyncio.run(main()):
+        assert "you sent" in text
+        assert not any(secret[:10] in text for secret in (key, other, encoded)), text
+
+
+def test_credentials_and_query_of_the_address():
+    seen = []
+
+    async def handle(reader, writer, number):
+        seen.append(await read_request(reader))
+        writer.write(http(GOOD))
+
+    async def main():
+        async with raw_server(handle) as url:
+            wire = Wire(url.replace("//", "//me:p%40ss@") + "/?api-version=3")
+            await wire.post(CHAT, payload())
+            await wire.close()
+
+    asyncio.run(main())
+    assert seen[0].startswith("POST /v1/chat/completions?api-version=3 ")
+    assert "Authorization: Basic bWU6cEBzcw==" in seen[0]
+
+
+def test_more_than_a_hundred_at_once_and_large_bodies():
+    with serve(token_delay=0.01) as server:
+
+        async def main():
+            wire = Wire(server.base_url, timeout=30)
+            try:
+                await asyncio.gather(*(wire.post(CHAT, payload(f"{j} [words=60]")) for j in range(150)))
+                await wire.post(CHAT, payload("x" * (2 << 20)))
+            finally:
+                await wire.close()
+
+        asyncio.run(main())
+        stats = server.stats()
+        assert stats["max_requests_in_flight"] == 150 and stats["delivered"] == 151
+
+
+def test_the_client_library_is_imported_when_used():
+    code = "import sys, rsr.wire, rsr.samplers.openai_compatible; assert 'aiohttp' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
