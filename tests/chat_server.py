@@ -232,12 +232,14 @@ class ChatServer:
                     await send([{"index": choice["index"], "delta": listed[at], "finish_reason": None}])
                 if at == len(listed) - 1 and fault not in ("noend", "cut"):
                     await send([{"index": choice["index"], "delta": {}, "finish_reason": choice["finish_reason"]}])
+                    if self.options.llamacpp and usage:
+                        await send([], usage=self._usage(payload["messages"], [choice]))
             if self.options.token_delay:
                 await asyncio.sleep(self.options.token_delay)
         if fault == "cut":
             abort(request)
             return response, False
-        if usage and (payload.get("stream_options") or {}).get("include_usage"):
+        if usage and not self.options.llamacpp and (payload.get("stream_options") or {}).get("include_usage"):
             await send([], usage=usage)
         await response.write(b"data: [DONE]\n\n")
         await response.write_eof()

@@ -9,8 +9,9 @@ import pytest
 
 import rsr.wire
 from chat_server import serve
+from raw_server import http, raw_server, read_request
 from rsr.errors import ConfigError, PromptRefused, RequestFailed, SamplerStopped
-from rsr.failures import FATE, Failed, Failure, Fate, ParameterRefused
+from rsr.failures import FATE, Failed, Failure, ParameterRefused
 from rsr.wire import Wire, pause
 
 CHAT = "chat/completions"
@@ -35,53 +36,6 @@ def post(url, sent, **options):
             await wire.close()
 
     return asyncio.run(main())
-
-
-def read_stream(url, sent, **options):
-    async def main():
-        wire = Wire(url, **options)
-        try:
-            return [event async for event in wire.stream(CHAT, sent)]
-        finally:
-            await wire.close()
-
-    return asyncio.run(main())
-
-
-@contextlib.asynccontextmanager
-async def raw_server(handle):
-    """A TCP server that calls `handle(reader, writer, number of the connection)`."""
-    number = 0
-    tasks = set()
-
-    async def connected(reader, writer):
-        nonlocal number
-        number += 1
-        tasks.add(asyncio.current_task())
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            await handle(reader, writer, number)
-        writer.close()
-
-    server = await asyncio.start_server(connected, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-    finally:
-        server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def read_request(reader):
-    head = (await reader.readuntil(b"\r\n\r\n")).decode()
-    length = next((line.split(":")[1] for line in head.split("\r\n") if line.lower().startswith("content-length")), "0")
-    await reader.readexactly(int(length))
-    return head
-
-
-def http(body, status="200 OK", **headers):
-    lines = [f"{name.replace('_', '-')}: {value}" for name, value in {"Content-Length": len(body), **headers}.items()]
-    return "\r\n".join([f"HTTP/1.1 {status}", *lines, "", ""]).encode() + body
 
 
 def post_to_raw(handle, sent=None, use=None, **options):
@@ -244,63 +198,6 @@ def test_cancelling_closes_the_connection(stream, after):
         asyncio.run(main())
         stats = server.stats()
         assert (stats["requests"], stats["aborted"], stats["generated"], stats["in_flight"]) == (1, 1, 0, 0)
-
-
-def test_a_stream_gives_its_events_and_its_connection_back():
-    connections = set()
-
-    async def handle(reader, writer, number):
-        while True:
-            await read_request(reader)
-            connections.add(number)
-            lines = b': hi\n\nevent: x\ndata: {"choices": [1]}\r\n\r\ndata:{"choices": [2]}\n\ndata: [DONE]\n\n'
-            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/event-stream\r\n\r\n")
-            for at in range(0, len(lines), 7):  # the pieces end anywhere
-                part = lines[at : at + 7]
-                writer.write(b"%x\r\n%b\r\n" % (len(part), part))
-                await writer.drain()
-            await asyncio.sleep(0.02)
-            writer.write(b"0\r\n\r\n")
-
-    async def use(wire):
-        return [[event["choices"] async for event in wire.stream(CHAT, payload())] for _ in range(3)]
-
-    assert post_to_raw(handle, use=use) == [[[1], [2]]] * 3
-    assert connections == {1}
-
-
-@pytest.mark.parametrize("body", [GOOD, msgspec.json.format(GOOD, indent=2), b"\n" + GOOD + b"\n"])
-def test_a_server_that_does_not_stream_gives_one_event(body):
-    async def handle(reader, writer, number):
-        await read_request(reader)
-        writer.write(http(body))
-
-    async def use(wire):
-        return [event async for event in wire.stream(CHAT, payload())]
-
-    assert post_to_raw(handle, use=use) == [msgspec.json.decode(GOOD)]
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b'data: {"error": {"message": "out of memory"}}\n\n',
-        b'error: {"code": 400}\n\n',
-        b"<html>no</html>",
-        b"data: {\n",
-    ],
-)
-def test_an_error_in_a_stream_is_a_failure(sent):
-    async def handle(reader, writer, number):
-        await read_request(reader)
-        writer.write(http(sent))
-
-    async def use(wire):
-        return [event async for event in wire.stream(CHAT, payload())]
-
-    with pytest.raises(Failed) as caught:
-        post_to_raw(handle, use=use)
-    assert FATE[caught.value.failure] is Fate.RETRY_NOW
 
 
 @pytest.mark.parametrize(

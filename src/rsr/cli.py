@@ -35,8 +35,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Turn prompts into training data: sample a model several times per prompt, verify every response, stop each "
     "prompt as soon as there is enough, write SFT, DPO and Multi-SFT files.",
-    epilog="Exit codes: 0 nothing is owed; 3 finished, but prompts are incomplete; 1 failed, or a requested file has "
-    "no row; 2 bad usage, config or input; 130 or 143 interrupted, everything kept.",
+    epilog="\b\nExit codes:\n"
+    "  0         nothing is owed\n"
+    "  1         failed, or a requested file has no row\n"
+    "  2         bad usage, config or input\n"
+    "  3         finished, but prompts are incomplete (score: a verifier failed)\n"
+    "  130, 143  interrupted, everything kept",
 )
 
 _redact = Redactor()
@@ -45,7 +49,7 @@ Config = Annotated[str, typer.Argument(metavar="CONFIG|RUN", help="A recipe's na
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[KEY=VALUE]...", help="Config keys, dotted, values as YAML: sampler.temperature=0.8"),
+    typer.Argument(metavar="KEY=VALUE", help="Config keys, dotted; values as YAML."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and the summary only.")]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error comes from.")]
@@ -93,11 +97,11 @@ def run(
     config: Config,
     overrides: Overrides = None,
     new_samples: Annotated[
-        bool, typer.Option("--new-samples", help="Sample anew in a run directory that holds another model's samples.")
+        bool, typer.Option("--new-samples", help="Sample anew where an identity key (model, temperature, ...) changed.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Go on although more than 1 % of the input changed.")] = False,
     give_up: Annotated[
-        bool, typer.Option("--give-up", help="Make what fails for good a final outcome, so that nothing stays open.")
+        bool, typer.Option("--give-up", help="Make what fails for good a final outcome: nothing stays open.")
     ] = False,
     quiet: Quiet = False,
     traceback: Traceback = False,
@@ -106,9 +110,13 @@ def run(
 
     The same command again resumes: what is stored is replayed, and only what is owed is sampled.
 
-        rsr run quickstart
-        rsr run dpo data.input_path=prompts.jsonl sampler.model=Qwen/Qwen3-8B sampler.base_url=http://localhost:8000/v1
-        rsr run runs/dpo-1a2b3c4d sampling.max_rollouts=64
+    \b
+    Examples:
+      rsr run quickstart
+      rsr run sft data.input_path=prompts.jsonl sampler.model=gpt-5-mini
+      rsr run dpo data.input_path=prompts.jsonl \\
+          sampler.base_url=http://localhost:8000/v1 sampler.model=Qwen/Qwen3-8B
+      rsr run runs/dpo-1a2b3c4d sampling.max_steps=8
     """
     from rsr.display import Display
     from rsr.session import Options, Session, load_config
@@ -128,11 +136,14 @@ def run(
 
 @app.command()
 def verify(run: RunArgument, overrides: Overrides = None, quiet: Quiet = False, traceback: Traceback = False) -> None:
-    """Judge all stored rollouts under the config of now, sample nothing, write the files again.
+    """Judge stored rollouts again; sample nothing.
 
-    Verdicts that are there already are kept; overrides become a new revision of the run's config.
+    Makes every verdict that is missing under the config of now, then writes the training files again. Verdicts that
+    are there already are kept; overrides become a new revision of the run's config.
 
-        rsr verify runs/dpo-1a2b3c4d verifier.type=math-rlvr
+    \b
+    Example:
+      rsr verify runs/dpo-1a2b3c4d verifier.type=math-rlvr
     """
     from rsr.display import Display
     from rsr.session import Session
@@ -154,12 +165,14 @@ def format_(
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
-    """Write the training files again under the config of now; sample and judge nothing.
+    """Write the training files again; sample and judge nothing.
 
     Overrides become a new revision of the run's config; `rsr run RUN` then samples only where they leave a need.
 
-        rsr format runs/sft-1a2b3c4d formatter.0.pass_threshold=0.5
-        rsr format runs/sft-1a2b3c4d 'formatter=[{type: sft}, {type: dpo}]'
+    \b
+    Examples:
+      rsr format runs/sft-1a2b3c4d formatter.0.pass_threshold=0.5
+      rsr format runs/sft-1a2b3c4d 'formatter=[{type: sft}, {type: dpo}]'
     """
     from rsr.display import Display
     from rsr.session import Options, Session
@@ -174,7 +187,10 @@ def format_(
 
 @app.command()
 def status(run: RunArgument, traceback: Traceback = False) -> None:
-    """Say how far a run is, also while it goes on; reads the store only."""
+    """Say how far a run is, also while it goes on.
+
+    Reads what is stored and changes nothing.
+    """
     from rsr.display import owed_line, summary_lines
     from rsr.inspection import status as run_status
 
@@ -189,14 +205,20 @@ def status(run: RunArgument, traceback: Traceback = False) -> None:
 
 @app.command()
 def score(
-    file: Annotated[Path, typer.Argument(help="JSONL rows with response and answer, optional choices and metadata.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSONL rows with response and answer.")],
     overrides: Overrides = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write the rows with their verdicts.")] = Path("-"),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", show_default=False, help="Where to write the rows with their verdicts.")
+    ] = Path("-"),
     traceback: Traceback = False,
 ) -> None:
-    """Judge any file of responses: each row comes back with score, extracted and reason.
+    """Judge any file of responses.
 
-    rsr score responses.jsonl verifier.type=math-rlvr -o scored.jsonl
+    Rows may also have choices and metadata. Each comes back with score, extracted and reason.
+
+    \b
+    Example:
+      rsr score responses.jsonl verifier.type=math-rlvr -o scored.jsonl
     """
     from rsr.config import from_mapping, load
     from rsr.scoring import score_file
@@ -221,7 +243,14 @@ def export(
     format: Annotated[FileFormat, typer.Option(help="The file's format.")] = FileFormat.JSONL,
     traceback: Traceback = False,
 ) -> None:
-    """Write every stored rollout as a row, with its verdict and whether its prompt's decision uses it."""
+    """Write every stored rollout as a row.
+
+    With its verdict, and whether its prompt's decision uses it.
+
+    \b
+    Example:
+      rsr export runs/sft-1a2b3c4d --format parquet -o rollouts.parquet
+    """
     from rsr.inspection import export_rollouts
 
     count = export_rollouts(_loaded_run(run, None), out, format.value)
@@ -230,9 +259,13 @@ def export(
 
 @app.command(name="list")
 def list_(
-    kind: Annotated[Kind | None, typer.Argument(help="Which kind; default: all.")] = None, traceback: Traceback = False
+    kind: Annotated[Kind | None, typer.Argument(metavar="KIND", help="Default: all.")] = None,
+    traceback: Traceback = False,
 ) -> None:
-    """List verifiers, formatters, samplers and recipes: name, package, what they do, or why one is broken."""
+    """List verifiers, formatters, samplers and recipes.
+
+    Name, package, and what it does, or why it is broken.
+    """
     from rsr.formatters import FORMATTERS
     from rsr.recipes import shipped
     from rsr.samplers import SAMPLERS
@@ -254,10 +287,13 @@ def list_(
 
 @app.command()
 def init(
-    folder: Annotated[Path, typer.Argument(help="Where to put them.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to put them.")] = Path(),
     traceback: Traceback = False,
 ) -> None:
-    """Copy the recipes' configs and the quickstart's prompts into a folder; what is there already stays."""
+    """Copy the recipes and the quickstart's prompts into a folder.
+
+    What is there already stays as it is.
+    """
     from rsr.recipes import copy_to
 
     written = list(copy_to(folder))

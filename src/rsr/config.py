@@ -48,14 +48,14 @@ class PreprocessConfig(_Section):
     """`data.preprocess`."""
 
     transform: str | None = Field(None, json_schema_extra=_DECISIONS)
-    """`path.py:function`, called with each row; returns a row, None to skip it, or a list of rows."""
+    """`./file.py:function`, called with each row; returns a row, None to skip it, or a list of rows."""
 
 
 class FieldsConfig(_Section):
     """`data.fields`: which column of the input holds what."""
 
     id: str = Field("id", json_schema_extra=_DECISIONS)
-    """Column of the unique id; may be absent."""
+    """Column of the unique id. It may be absent."""
     messages: str = Field("messages", json_schema_extra=_DECISIONS)
     """Column of the OpenAI chat messages."""
     metadata: str = Field("metadata", json_schema_extra=_DECISIONS)
@@ -63,16 +63,16 @@ class FieldsConfig(_Section):
     prompt: str | None = Field(None, json_schema_extra=_DECISIONS)
     """Column of a plain question, for rows without messages. Default: `prompt`, else `question`."""
     answer: str = Field("answer", json_schema_extra=_DECISIONS)
-    """Column of the reference, for rows without metadata."""
+    """Column of the reference, where metadata holds none."""
     choices: str = Field("choices", json_schema_extra=_DECISIONS)
-    """Column of the options, for rows without metadata."""
+    """Column of the options, where metadata holds none."""
 
 
 class DataConfig(_Section):
     """`data`: the input."""
 
     input_path: str | list[str] | None = Field(None, json_schema_extra=_DECISIONS)
-    """JSONL (.gz too) or Parquet file, or a list of them."""
+    """The prompts: a JSONL (.gz too) or Parquet file, or a list of them."""
     fields: FieldsConfig = FieldsConfig()
     preprocess: PreprocessConfig = PreprocessConfig()
     limit: int | None = Field(None, ge=1, json_schema_extra=_DECISIONS)
@@ -91,14 +91,14 @@ class SamplingConfig(_Section):
     step_size: int = Field(4, ge=1, json_schema_extra=_DECISIONS)
     """Responses per step; step_size * max_steps is the most that are ever drawn for a prompt."""
     max_steps: int = Field(4, ge=1, json_schema_extra=_DECISIONS)
-    """Steps at most."""
+    """Steps per prompt at most."""
     early_stop: bool = Field(True, json_schema_extra=_DECISIONS)
     """Stop a prompt as soon as all formatters are satisfied."""
     schedule: Literal["continuous", "steps"] = Field("continuous", json_schema_extra=_DECISIONS)
-    """continuous: stop at the first index that satisfies; steps: draw and look step by step."""
+    """continuous: stop at the first index that satisfies; steps: draw step_size responses, look, draw again."""
     speculate: float | Literal["auto"] = Field("auto", json_schema_extra={"class": KeyClass.TRANSPORT})
     """How far free slots may run ahead when no prompt is left to start, 0 (never) to 1 (always): an index is drawn
-    when it will be needed with a probability of at least 1 - speculate. auto: 0.3, and 0 where unfinished requests are
+    when it will be needed with a probability of at least 1 - speculate. auto: 0.25, and 0 where unfinished requests are
     billed in full."""
 
     @field_validator("speculate")
@@ -122,21 +122,21 @@ class SamplerConfig(_Section):
     type: str = "openai-compatible-api"
     """openai-compatible-api, llama-cpp, scripted, or a plug-in's name."""
     model: str | None = Field(None, json_schema_extra=_IDENTITY)
-    """Model name as the server knows it; llama-cpp: smollm2-135m-instruct."""
+    """Model name as the server knows it. llama-cpp: smollm2-135m-instruct."""
     base_url: str | None = None
     """Address of the server's API, usually ending in /v1. Default: OpenAI's."""
     api_key: str | None = None
     """Default: the environment variable OPENAI_API_KEY. Never written anywhere."""
     headers: dict[str, str] = {}
-    """Further HTTP headers."""
+    """Further HTTP headers. One whose name says that it is secret is never written anywhere."""
     temperature: float | None = Field(None, ge=0, json_schema_extra=_IDENTITY)
-    """Sampling temperature; must not be 0 where a prompt may be asked more than once."""
+    """Sampling temperature. 0 is refused where a prompt may be asked more than once."""
     top_p: float | None = Field(None, gt=0, le=1, json_schema_extra=_IDENTITY)
     """Nucleus sampling."""
     max_tokens: int | None = Field(None, ge=1, json_schema_extra=_LIMITS)
     """Longest response in tokens. Raised later, only responses that it cut are drawn again."""
     stop: list[str] | None = Field(None, json_schema_extra=_IDENTITY)
-    """Stop strings."""
+    """Stop string, or a list of them."""
     extra_params: dict[str, Any] = Field({}, json_schema_extra=_IDENTITY)
     """Further request parameters, sent as they are (top_k, min_p, chat_template_kwargs, ...)."""
     system_prompt: str | None = Field(None, json_schema_extra=_IDENTITY)
@@ -146,7 +146,7 @@ class SamplerConfig(_Section):
     concurrent_requests: int = Field(128, ge=1)
     """Completions in flight at most; a request with n choices counts n."""
     timeout: float = Field(600, gt=0)
-    """Seconds for one request in all."""
+    """Seconds that one request may take."""
     max_retries: int = Field(6, ge=0)
     """How often a failed request is sent again before its prompt is put off."""
     stream: bool | Literal["auto"] = "auto"
@@ -166,11 +166,11 @@ class SamplerConfig(_Section):
     n_gpu_layers: int | None = None
     """llama-cpp: layers to put on a GPU."""
     tensor_parallel_size: int | None = None
-    """Kept for configs of the reference implementation (vllm-offline); not used by this version."""
+    """Kept for configs of the reference implementation; not used by this version."""
     data_parallel_size: int | None = None
-    """As above."""
+    """Kept for the same reason; not used by this version."""
     gpu_memory_utilization: float | None = None
-    """As above."""
+    """Kept for the same reason; not used by this version."""
     replies: Any = Field(None, json_schema_extra=_IDENTITY)
     """scripted: a list of replies, prompt id -> list, or ./file.py:function."""
 
@@ -221,7 +221,7 @@ class RunConfig(_Section):
     stop_grace: float = Field(60, ge=0)
     """Seconds that Ctrl-C waits for what is in flight (SIGTERM: 20 at most)."""
     guards: dict[str, Any] | None = {}
-    """Alarms that stop a run that goes wrong."""
+    """Reserved; not used by this version."""
 
     @field_validator("formatter", mode="before")
     @classmethod

@@ -21,7 +21,7 @@ from rsr.verifiers.check import Check
 from rsr.verifiers.pool import Pool
 from rsr.verifiers.verification import Verification
 
-AUTO_SPECULATE = 0.3
+AUTO_SPECULATE = 0.25
 
 _METERED = (
     "api.openai.com",

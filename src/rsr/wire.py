@@ -168,7 +168,7 @@ class Wire:
                 raise RequestFailed(f"{self.address}: {failed}") from None
             why = f"nothing answers at {self.address} ({failed}); start the server or correct the address"
             raise SamplerStopped(f"{self.section}.base_url: {why}") from None
-        return Reply(response.status, _decoded(data if response.status == 200 else self._clean(data)), response.headers)
+        return Reply(response.status, _decoded(data if response.status < 300 else self._clean(data)), response.headers)
 
     async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """What `attempt` returns, after as many tries as `max_retries` and the table of failures allow."""
@@ -186,7 +186,7 @@ class Wire:
                 await asyncio.sleep(wait)
             tries += 1
 
-    def judge(
+    def failure(
         self, status: int, body: Any, sent: Mapping[str, Any], headers: Mapping[str, str] | None = None
     ) -> Failed | None:
         """The failure that a reply's status is, with its text; None where the status is good."""
@@ -218,11 +218,11 @@ class Wire:
     def _body(self, response: aiohttp.ClientResponse, data: bytes, sent: Mapping[str, Any]) -> dict[str, Any]:
         """The JSON object of a good reply; raises what the status or the body says is wrong."""
         body = _decoded(data)
-        if response.status == 200 and isinstance(body, dict) and not body.get("error"):
+        if 200 <= response.status < 300 and isinstance(body, dict) and not body.get("error"):
             return body
         data = self._clean(data)
         body = _decoded(data)
-        failed = self.judge(response.status, data if body is None else body, sent, response.headers)
+        failed = self.failure(response.status, data if body is None else body, sent, response.headers)
         if failed is not None:
             raise failed
         error = body.get("error") if isinstance(body, dict) else None

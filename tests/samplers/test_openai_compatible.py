@@ -9,7 +9,7 @@ import rsr.wire
 from chat_server import reply_text, serve
 from rsr.errors import ConfigError, PromptRefused, RequestFailed, SamplerStopped
 from rsr.samplers import SAMPLERS
-from rsr.samplers.openai_compatible import OpenAICompatible, _Assembly, _completions, _divided, _is_listed
+from rsr.samplers.openai_compatible import OpenAICompatible, _is_listed
 from rsr.types import Sampler, SampleRequest
 
 
@@ -143,7 +143,9 @@ def test_missing_usage_is_not_made_up():
 
 def test_llama_cpp_counts_the_first_choice_only():
     with serve(llamacpp=True) as server:
-        [found], _ = sampling(server, request(n=3))
+        [found], _ = sampling(server, request(n=3), stream=False)
+        [streamed], _ = sampling(server, request(n=3))
+    assert [each.completion_tokens for each in streamed] == [len(each.text.split()) for each in streamed]
     assert found[0].completion_tokens == len(found[0].text.split())
     for each in found[1:]:
         assert each.completion_tokens == pytest.approx(len(each.text.split()), rel=0.3)
@@ -213,6 +215,14 @@ def test_a_prompt_with_one_answer_is_no_proof():
     assert [len(each) for each in found] == [3, 3, 3] and limited is None
 
 
+def test_without_the_confirmation_only_choice_0_is_certain():
+    same = "[text=The capital of France is Paris, of course.][faults=,503*]"
+    with serve() as server:
+        [found], limited = sampling(server, request(same, n=3), look=limit, max_retries=1)
+        assert server.stats()["requests"] == 3
+    assert len(found) == 1 and limited is None
+
+
 def test_short_and_greedy_answers_are_not_suspicious():
     with serve() as server:
         sampling(server, request("[text=Paris]", n=3))
@@ -280,6 +290,8 @@ def test_the_key_comes_from_the_environment(monkeypatch):
         sampling(server, request())
         with pytest.raises(SamplerStopped):
             sampling(server, api_key="")
+    with serve(api_key="own") as server:
+        sampling(server, request(), headers={"authorization": "Bearer own"})
 
 
 @pytest.mark.parametrize(
@@ -328,48 +340,6 @@ def test_images_become_parts_of_the_last_user_message():
         assert sent["content"][0]["image_url"]["url"] == image
         with pytest.raises(PromptRefused, match="neither a URL nor a data: URI"):
             sampling(server, request("What is it?", images=["cat.png"]))
-
-
-def choice(index, content, **more):
-    return {"index": index, "message": {"content": content}, "finish_reason": "stop", **more}
-
-
-def test_choices_are_put_in_order():
-    def read(*choices):
-        return texts(_completions({"choices": list(choices)}, False))
-
-    assert read(choice(1, "b"), choice(0, "a")) == ["a", "b"]
-    assert read(choice(0, "a"), choice(2, "c"), choice(1, "b")) == ["a", "b", "c"]
-    assert read(choice(0, "a"), choice(2, "c")) == ["a"]  # c is the answer to another seed than its place would say
-    assert read(choice(0, "a"), choice(0, "b")) == ["a", "b"]
-    assert read(choice(None, "a"), choice(None, "b")) == ["a", "b"]
-
-
-def test_contents_of_parts_and_odd_ends():
-    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}, "c"]
-    [found] = _completions({"choices": [choice(0, parts, finish_reason="tool_calls")]}, False)
-    assert (found.text, found.finish_reason, found.reasoning) == ("abc", "tool_calls", None)
-    [found] = _completions({"choices": [choice(0, None, finish_reason=None)]}, False)
-    assert (found.text, found.finish_reason) == ("", "")
-
-
-def test_tokens_are_divided_by_length():
-    assert _divided(10, [4], False) == [10]
-    assert _divided(100, [10, 30, 60], False) == [10, 30, 60]
-    assert _divided(7, [1, 1, 1], False) == [2, 3, 2]
-    assert _divided(3, [0, 0, 0], False) == [1, 1, 1]
-    assert _divided(None, [1, 2], False) == [None, None]
-    assert _divided(10, [20, 40], True) == [10, 20]
-
-
-def test_a_stream_needs_an_end_of_every_choice():
-    parts = _Assembly()
-    parts.add({"choices": [{"index": 0, "delta": {"content": "a"}}, {"index": 1, "delta": {"content": "b"}}]})
-    parts.add({"choices": [{"index": 1, "delta": {}, "finish_reason": "stop"}]})
-    with pytest.raises(Exception, match="no finish_reason"):
-        parts.reply()
-    parts.add({"choices": [{"index": 0, "delta": None, "finish_reason": "length"}], "usage": None})
-    assert [each["message"]["content"] for each in parts.reply()["choices"]] == ["a", "b"]
 
 
 def test_requests_that_run_at_once_do_not_mix():

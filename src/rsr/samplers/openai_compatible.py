@@ -21,8 +21,9 @@ from contextlib import aclosing
 from typing import Any, Literal
 
 from rsr.errors import ConfigError, PromptRefused, RequestFailed, SamplerStopped
-from rsr.failures import Failed, Failure, ParameterRefused, listing
+from rsr.failures import Failure, ParameterRefused, listing
 from rsr.registry import nearest
+from rsr.replies import Assembly, read_choices
 from rsr.types import Completion, Message, SampleRequest
 from rsr.wire import Wire
 
@@ -30,7 +31,6 @@ _log = logging.getLogger("rsr")
 
 OPENAI = "https://api.openai.com/v1"
 _PATH = "chat/completions"
-_REASONING = ("reasoning_content", "reasoning", "thinking")
 _TELLING = 20
 """Equal choices of more characters than this are suspicious."""
 
@@ -76,10 +76,13 @@ class OpenAICompatible:
         may_cancel: bool = True,
     ) -> None:
         self._model = model
+        headers = dict(headers or {})
         key = os.environ.get("OPENAI_API_KEY") if api_key is None else api_key
+        if key and "authorization" not in {name.lower() for name in headers}:
+            headers["Authorization"] = f"Bearer {key}"
         self._wire = Wire(
             base_url or OPENAI,
-            headers=({"Authorization": f"Bearer {key}"} if key else {}) | (headers or {}),
+            headers=headers,
             timeout=timeout,
             max_retries=max_retries,
             connections=concurrent_requests,
@@ -123,7 +126,7 @@ class OpenAICompatible:
             _log.warning("%s; going on without its list of models", cause)
         listed: list[dict[str, Any]] = []
         if reply is not None:
-            failed = self._wire.judge(reply.status, reply.body, self._common, reply.headers)
+            failed = self._wire.failure(reply.status, reply.body, self._common, reply.headers)
             if failed is not None and failed.failure is Failure.KEY:
                 raise SamplerStopped(str(failed))
             listed = _models(reply.body) if reply.status == 200 else []
@@ -168,15 +171,15 @@ class OpenAICompatible:
 
         async def attempt() -> list[Completion]:
             reply = await (self._assembled(payload) if self._stream else self._wire.post_once(_PATH, payload))
-            return _completions(reply, self._llama_cpp)
+            return read_choices(reply, self._llama_cpp)
 
-        completions = await self._wire.persist(attempt)
-        self._watch_model(completions[0].model)
-        return completions
+        found = await self._wire.persist(attempt)
+        self._watch_model(found[0].model)
+        return found
 
     async def _assembled(self, payload: dict[str, Any]) -> dict[str, Any]:
         """A streamed reply put together to what an unstreamed one would be."""
-        parts = _Assembly()
+        parts = Assembly()
         async with aclosing(self._wire.stream(_PATH, payload)) as events:
             async for event in events:
                 parts.add(event)
@@ -195,7 +198,10 @@ class OpenAICompatible:
             return completions
         if self._max_choices == 1:  # found out while this request was under way
             return completions[:1]
-        second = (await self._ask(messages, request, 1, later=1))[0]
+        try:
+            second = (await self._ask(messages, request, 1, later=1))[0]
+        except RequestFailed:  # choice 0 is what it is in either case
+            return completions[:1]
         if (second.text, second.reasoning) == (first.text, first.reasoning):
             return completions
         self._limit_choices(1, "the server gives equal choices for one seed")
@@ -235,107 +241,6 @@ class OpenAICompatible:
         self._warned_of.add(replied)
         if not replied.startswith(f"{asked}-") and replied.rpartition("/")[2] != asked.rpartition("/")[2]:
             _log.warning("sampler.model: %r was asked for, but replies come from %r", asked, replied)
-
-
-class _Assembly:
-    """The choices of a stream as they grow."""
-
-    def __init__(self) -> None:
-        self._choices: dict[int, dict[str, Any]] = {}
-        self._pieces: dict[tuple[int, str], list[str]] = {}
-        self._envelope: dict[str, Any] = {}
-
-    def add(self, event: dict[str, Any]) -> None:
-        """One event: pieces of choices, or the usage at the end."""
-        if event.get("usage"):
-            self._envelope["usage"] = event["usage"]
-        if event.get("model"):
-            self._envelope["model"] = event["model"]
-        for choice in event.get("choices") or ():
-            index = choice.get("index") or 0
-            whole = self._choices.setdefault(index, {"index": index, "finish_reason": None})
-            # A server that does not stream sends `message`.
-            for field, piece in (choice.get("delta") or choice.get("message") or {}).items():
-                if isinstance(piece, str) and (field == "content" or field in _REASONING):
-                    self._pieces.setdefault((index, field), []).append(piece)
-            if choice.get("finish_reason"):
-                whole["finish_reason"] = choice["finish_reason"]
-
-    def reply(self) -> dict[str, Any]:
-        """All of it; raises `Failed` for a stream that broke off: without its end, a text is not an answer."""
-        if not self._choices or any(choice["finish_reason"] is None for choice in self._choices.values()):
-            raise Failed(Failure.BODY, f"{Failure.BODY}: the stream has no end (no finish_reason)")
-        for index, choice in self._choices.items():
-            fields = [field for at, field in self._pieces if at == index]
-            choice["message"] = {field: "".join(self._pieces[index, field]) for field in fields}
-        return {**self._envelope, "choices": list(self._choices.values())}
-
-
-def _completions(reply: dict[str, Any], counts_first_only: bool) -> list[Completion]:
-    """The choices in order; raises `Failed` where one is unusable."""
-    choices = _in_order(reply["choices"])
-    usage = reply.get("usage") or {}
-    texts: list[str] = []
-    reasonings: list[str | None] = []
-    for choice in choices:
-        message = choice.get("message")
-        if not isinstance(message, dict):
-            raise Failed(Failure.BODY, f"{Failure.BODY}: a choice has no message")
-        texts.append(_text(message.get("content")))
-        reasonings.append(next((_text(message[name]) for name in _REASONING if message.get(name)), None))
-    lengths = [len(text) + len(reasoning or "") for text, reasoning in zip(texts, reasonings, strict=True)]
-    tokens = _divided(usage.get("completion_tokens"), lengths, counts_first_only)
-    asked = usage.get("prompt_tokens")
-    return [
-        Completion(
-            text=texts[j],
-            reasoning=reasonings[j],
-            finish_reason=str(choice.get("finish_reason") or ""),
-            prompt_tokens=asked if j == 0 or asked is None else 0,  # paid for once per request
-            completion_tokens=tokens[j],
-            model=reply.get("model"),
-        )
-        for j, choice in enumerate(choices)
-    ]
-
-
-def _in_order(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """By `index`, up to the first that is missing; as they come where the indices make no sense."""
-    if len(choices) == 1:
-        return choices
-    by_index = {choice.get("index"): choice for choice in choices}
-    if 0 not in by_index or len(by_index) < len(choices):
-        return choices
-    ordered: list[dict[str, Any]] = []
-    while len(ordered) in by_index:
-        ordered.append(by_index[len(ordered)])
-    return ordered
-
-
-def _text(content: Any) -> str:
-    """The text of a message's content, which may be null or a list of parts."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list):
-        return "".join(part if isinstance(part, str) else str(part.get("text") or "") for part in content)
-    return ""
-
-
-def _divided(total: Any, lengths: list[int], counts_first_only: bool) -> list[int | None]:
-    """The completion tokens of each choice, in proportion to their lengths where only the sum is known."""
-    if not isinstance(total, int):
-        return [None] * len(lengths)
-    if counts_first_only and len(lengths) > 1:
-        return [total, *(round(total * length / max(1, lengths[0])) for length in lengths[1:])]
-    whole = sum(lengths) or len(lengths)
-    shares: list[int | None] = []
-    before = reached = 0
-    for length in lengths:
-        reached += length if sum(lengths) else 1
-        upto = round(total * reached / whole)
-        shares.append(upto - before)
-        before = upto
-    return shares
 
 
 def _models(body: Any) -> list[dict[str, Any]]:

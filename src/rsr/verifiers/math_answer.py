@@ -11,7 +11,9 @@ import re
 from rsr.verifiers.math_text import closing
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}(?=[{\d\w\\])|<\|begin_of_box\|>")
-_JOINT = re.compile(r"[\s$.,;:&]*(?:\\text\{\s*(?:and|or)\s*\}|and|or|,|;|y|und|et|和)?[\s$.,;:&]*(?:[a-zA-Z](?:_\{?\w\}?)? ?= ?)?\$?")
+_JOINT = re.compile(
+    r"[\s$.,;:&]*(?:\\text\{\s*(?:and|or)\s*\}|and|or|,|;|y|und|et|和)?[\s$.,;:&]*(?:[a-zA-Z](?:_\{?\w\}?)? ?= ?)?\$?"
+)
 _FIELD = re.compile(
     r"####[ \t]*([^\n]+)|<(?:final_?)?(?:answer|ans)>\s*(.{1,2000}?)\s*</(?:final_?)?(?:answer|ans)>"
     r"|[\"'](?:final_?)?(?:answer|result)[\"']\s{0,3}:\s{0,3}(?:\"((?:[^\"\\\n]|\\.){1,2000})\"|([-+.\d][^,}\n]{0,200}))",
@@ -34,7 +36,9 @@ _ADVERB = re.compile(
     r"|as follows|going to be|also|indeed|still|actually|probably|the)\b,?)*+",
     re.I,
 )
-_FORMULA = re.compile(r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<![\\$\w])\$(?=[^\s$])([^$\n]{1,400}?)(?<![\s\\])\$(?!\w)", re.S)
+_FORMULA = re.compile(
+    r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<![\\$\w])\$(?=[^\s$])([^$\n]{1,400}?)(?<![\s\\])\$(?!\w)", re.S
+)
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*|__([^_\n]{1,200})__")
 _NUMBER = re.compile(
     r"(?<![\w.])(?:[-+−](?=[\d.$]))?[$€£]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?: \d{3})+(?!\d)|\d+\s\d+/\d+|\d+/\d+|\d*\.\d+(?:\(\d+\))?|\d+)"
@@ -46,7 +50,9 @@ _STOP = re.compile(
     r"|in the|per the|making|meaning|rounded|considering|using|with)\b|[.!?](?=\s|$)(?<!\d\.\d)|\n|。|；",
     re.I,
 )
-_CORRECTION = re.compile(r"\b(?:wait|actually|correction|no,|sorry|scratch that|mistake|oops|hmm|recheck|re-check|i meant)\b|不对|更正", re.I)
+_CORRECTION = re.compile(
+    r"\b(?:wait|actually|correction|no,|sorry|scratch that|mistake|oops|hmm|recheck|re-check|i meant)\b|不对|更正", re.I
+)
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 
 
@@ -156,7 +162,10 @@ def _whole(text: str) -> str | None:
     return bare if re.fullmatch(r"[A-Za-z]{1,20}\.?", bare) else None
 
 
-_DOUBT = re.compile(r"\?\s*$|\b(?:not sure|unsure|cannot|can['’]t|could be|might be|is not|isn['’]t|don['’]t know|no idea|unable)\b", re.I)
+_DOUBT = re.compile(
+    r"\?\s*$|\b(?:not sure|unsure|cannot|can['’]t|could be|might be|is not|isn['’]t|don['’]t know|no idea|unable)\b",
+    re.I,
+)
 
 
 def _last(text: str) -> str | None:

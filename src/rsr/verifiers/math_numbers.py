@@ -24,8 +24,10 @@ _SAFE = re.compile(r"[-\d\s.,+*/^!(){}\[\]eE_'’\\a-z]*")
 _WORDS = {
     word: value
     for value, word in enumerate(
-        ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-         "seventeen eighteen nineteen twenty").split()
+        (
+            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+            "seventeen eighteen nineteen twenty"
+        ).split()
     )
 } | {word: 10 * (at + 2) for at, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
 
@@ -174,7 +176,12 @@ class _Calculator:
             self._at += 1
             top = self._braced()
             return whole + top / self._braced()
-        if len(following) == 3 and isinstance(following[0], Fraction) and following[1] == "/" and whole.denominator == 1:
+        if (
+            len(following) == 3
+            and isinstance(following[0], Fraction)
+            and following[1] == "/"
+            and whole.denominator == 1
+        ):
             if not isinstance(following[2], Fraction) or not following[0] < following[2]:
                 raise _NoValue
             self._at += 3

@@ -1,6 +1,6 @@
 """One spelling for one piece of mathematics: LaTeX, Unicode and plain text become the same short LaTeX.
 
-    `$\\dfrac12\\,\\text{cm}^2$`, `½ cm²`, `1/2 square centimeters`   ──>   Expression(body="\\frac{1}{2}", unit="cm^2")
+`$\\dfrac12\\,\\text{cm}^2$`, `½ cm²`, `1/2 square centimeters`   ──>   Expression(body="\\frac{1}{2}", unit="cm^2")
 """
 
 from __future__ import annotations
@@ -60,7 +60,9 @@ _RENAMED = (
 _BRACKETS = {
     "\\lbrace": "\\{", "\\rbrace": "\\}", "\\lbrack": "[", "\\rbrack": "]", "\\lvert": "|", "\\rvert": "|", "\\vert": "|"
 }  # fmt: skip
-_WORDS = re.compile(r"(?<![a-zA-Z\\])(sqrt|infinity|infty|inf|pi|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|exp|theta|times|union)(?![a-zA-Z{])")
+_WORDS = re.compile(
+    r"(?<![a-zA-Z\\])(sqrt|infinity|infty|inf|pi|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|exp|theta|times|union)(?![a-zA-Z{])"
+)
 _SPACE = re.compile(r"\s+")
 
 
@@ -157,7 +159,7 @@ def parsed(text: str) -> Expression:
     text = _LEADING.sub("", text, count=1) if _LEADING.match(text) else text
     name = ""
     match = _NAME.match(text)
-    if match and "=" not in text[match.end() :] and not text[match.end() :].startswith("\\"[:0] or "\0"):
+    if match and "=" not in text[match.end() :]:
         name = re.sub(r"\s|\\text|[{}]|=|:|\\approx|\\in", "", match[0])
         text = text[match.end() :].strip()
         text = _LEADING.sub("", text, count=1) if _LEADING.match(text) else text
@@ -179,9 +181,16 @@ def _without_unit(text: str) -> tuple[str, str]:
     if first is None:
         return text, ""
     in_text = unit.startswith("\\text")
-    if not (in_text or "degree" in bare or _KNOWN.match(bare) or len(first[0]) > 2) or re.match(r"(?:or|and|mod|to|if)\b", bare):
+    if not (in_text or "degree" in bare or _KNOWN.match(bare) or len(first[0]) > 2) or re.match(
+        r"(?:or|and|mod|to|if)\b", bare
+    ):
         return text, ""
-    if not in_text and len(first[0]) == 1 and text[match.start() : match.start() + 1] != " " and not text[match.start() - 1].isspace():
+    if (
+        not in_text
+        and len(first[0]) == 1
+        and text[match.start() : match.start() + 1] != " "
+        and not text[match.start() - 1].isspace()
+    ):
         return text, ""  # 5m may be a product
     return text[: match.start()], _unit_name(bare)
 

@@ -56,9 +56,9 @@ def choose(scene: Scene, reference: frozenset[str] = frozenset()) -> frozenset[s
     whole = _whole(scene)
     if whole is not None:
         return whole or None
-    candidates = collect(scene)
+    scene = scene._replace(lower=scene.text.replace("İ", "I").lower())
     for strength in (Strength.STRONG, Strength.MEDIUM):
-        group = _last_group([candidate for candidate in candidates if candidate.strength is strength], scene.text)
+        group = _last_group(collect(scene, strength), scene.text)
         if group:
             return _agreed(group, scene, reference)
     return _mentioned(scene)
@@ -72,6 +72,9 @@ def _whole(scene: Scene) -> frozenset[str] | None:
     own = [label for label, option in scene.options.items() if option and plain(option) == plain(text)]
     if len(own) == 1 and len(text) > 1:
         return frozenset(own)
+    dashed = _DASHED.fullmatch(text)
+    if dashed and plain(dashed[2]) == plain(scene.options.get(dashed[1].upper(), "")):
+        return frozenset(dashed[1].upper())
     read = read_labels(scene._replace(text=text + "\n"), 0)
     if read is None or (text + "\n")[read.end :].strip(" .)*:\n"):
         return None
@@ -103,12 +106,16 @@ def _agreed(group: list[Candidate], scene: Scene, reference: frozenset[str]) -> 
 
 
 _MENTION = re.compile(r"(?:\b(?:option|choice|answer)\s{1,3}[(*\"']{0,3}|\()([A-Z])(?![A-Za-z0-9'’])", re.I)
-_SENTENCES = re.compile(r"(?<=[.!?。])\s+|\n+")
+_SENTENCES = re.compile(r"(?<![A-Z]\.)(?<=[.!?。])\s+|\n+")
+_TAGS = re.compile(r"</?(?:b|strong|em|i|u|span|p|br)\s?/?>", re.I)
+_DASHED = re.compile(r"(?:option |choice )?\(?([A-Z])\)?\s?[-–—:.]\s?([^\n]+)", re.I)
 
 
 def _mentioned(scene: Scene) -> frozenset[str] | None:
     """The only label that the last sentence mentions, unless it does so doubtfully; or the option that it is."""
     sentence = _SENTENCES.split(scene.text[-600:].strip())[-1]
+    if "?" in sentence:
+        return None
     tail = scene._replace(text=sentence)
     text = read_option_text(tail, 0, whole=True)
     if text:
@@ -123,7 +130,7 @@ def _normalised(response: str) -> str:
     if len(response) > _HEAD + _TAIL:  # the choice is given at the beginning or at the end
         response = response[:_HEAD] + "\n\n" + response[-_TAIL:]
     text = response if response.isascii() else unicodedata.normalize("NFKC", response)
-    return text.strip()
+    return (_TAGS.sub("", text) if "<" in text else text).strip()
 
 
 def _frozen(value: Any) -> bytes:

@@ -15,6 +15,8 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from rsr.verifiers import mcq_phrases as phrases
+from rsr.verifiers.math_compare import equal
+from rsr.verifiers.math_text import clean, closing
 from rsr.verifiers.mcq_options import Options, plain
 
 
@@ -34,7 +36,6 @@ class Candidate(NamedTuple):
     labels: frozenset[str]
     strength: Strength
     hedged: bool = False
-    boxed: bool = False
 
 
 class Scene(NamedTuple):
@@ -45,6 +46,8 @@ class Scene(NamedTuple):
     labels: frozenset[str]
     several: bool
     """Whether the reference names several labels."""
+    lower: str = ""
+    """The text in lower case, position by position; needed by the functions that collect."""
 
 
 class Labels(NamedTuple):
@@ -130,7 +133,7 @@ def _own_text(scene: Scene, label: str, after: str) -> bool:
 
 def read_option_text(scene: Scene, at: int, whole: bool = False) -> Labels | None:
     """The option whose text stands at a position (`whole`: up to the end of the line)."""
-    options = {label: plain(text) for label, text in scene.options.items() if text}
+    options = {label: plain(text) for label, text in scene.options.items() if len(text) > 1 or text.isdigit()}
     if not options:
         return None
     longest = max(len(text) for text in scene.options.values())
@@ -152,12 +155,13 @@ def _ends(text: str, at: int) -> bool:
     return not re.match(r"\w|[.,]\d|\s?[/^*+=%]\s?\w", text[at : at + 4])
 
 
-def collect(scene: Scene) -> list[Candidate]:
-    """All candidates, by position; what an "if", a "not" or a later "that's wrong" covers is left out."""
-    found = [*_boxes(scene), *_fields(scene), *_phrases(scene), *_statements(scene), *_corrections(scene)]
-    found += [*_lines(scene), *_ticks(scene), *_conclusions(scene)]
-    taken_back = [match.start() for match in phrases.TAKEN_BACK.finditer(scene.text)]
-    last = taken_back[-1] if taken_back else -1
+def collect(scene: Scene, strength: Strength) -> list[Candidate]:
+    """The candidates of a strength, by position; what an "if", a "not" or a later "that's wrong" covers is left out."""
+    if strength is Strength.STRONG:
+        found = [*_boxes(scene), *_fields(scene), *_phrases(scene), *_statements(scene), *_corrections(scene)]
+    else:
+        found = [*_lines(scene), *_ticks(scene), *_conclusions(scene)]
+    last = phrases.taken_back(scene.text, scene.lower) if found else -1
     return sorted(candidate for candidate in found if candidate.start >= last)
 
 
@@ -176,8 +180,19 @@ def _boxes(scene: Scene) -> Iterator[Candidate]:
         skipped = phrases.SKIP.match(scene.text, match.end())
         at = skipped.end() if skipped else match.end()
         read = read_option_text(scene, match.end()) or read_labels(scene, at) or read_option_text(scene, at)
+        read = read or _equal_option(scene, match)
         if read:
-            yield Candidate(match.start(), read.end, read.labels, Strength.STRONG, read.hedged, boxed=True)
+            yield Candidate(match.start(), read.end, read.labels, Strength.STRONG, read.hedged)
+
+
+def _equal_option(scene: Scene, box: re.Match[str]) -> Labels | None:
+    """The only option that is mathematically what stands in a box."""
+    end = closing(scene.text[: box.end() + 300], box.end() - 1) if box[0].endswith("{") else -1
+    if end < 0 or not scene.options:
+        return None
+    given = clean(scene.text[box.end() : end])
+    found = [label for label, text in scene.options.items() if text and equal(clean(text), given)]
+    return Labels(end, frozenset(found), False) if len(found) == 1 else None
 
 
 def _fields(scene: Scene) -> Iterator[Candidate]:
@@ -189,11 +204,18 @@ def _fields(scene: Scene) -> Iterator[Candidate]:
 
 def _phrases(scene: Scene) -> Iterator[Candidate]:
     for expression in (phrases.ANSWER, phrases.CHOOSE):
-        for match in expression.finditer(scene.text):
-            yield from _read(scene, match, Strength.STRONG)
+        for match in expression.matches(scene.text, scene.lower):
+            if match.groupdict().get("would") is None or not _conditional(scene.text, match.start()):
+                yield from _read(scene, match, Strength.STRONG)
     if "not" in scene.text or "不是" in scene.text:
         for match in phrases.NOT_BUT.finditer(scene.text):
             yield from _read(scene, match, Strength.STRONG, real=True)
+
+
+def _conditional(text: str, at: int) -> bool:
+    """Whether the sentence before a position has an "if"."""
+    before = re.split(r"[.!?\n]", text[max(0, at - 160) : at])[-1]
+    return phrases.CONDITION.search(before) is not None
 
 
 def _read(scene: Scene, match: re.Match[str], strength: Strength, real: bool = False) -> Iterator[Candidate]:
@@ -247,7 +269,7 @@ def _statements(scene: Scene) -> Iterator[Candidate]:
 
 
 def _corrections(scene: Scene) -> Iterator[Candidate]:
-    for match in phrases.CORRECTED.finditer(scene.text):
+    for match in phrases.CORRECTED.matches(scene.text, scene.lower):
         read = read_labels(scene, match.end())
         if (
             read
@@ -311,12 +333,15 @@ _LINE_LABEL = re.compile(
 )
 
 
+_CHECKBOX = re.compile(r"\[[xX ]\]")
+
+
 def _ticks(scene: Scene) -> Iterator[Candidate]:
     """The only option that is ticked, or called correct in a list of them."""
     found: list[Candidate] = []
     for match in _TICK_LINE.finditer(scene.text):
         line = match[0]
-        label = _LINE_LABEL.search(line[:60])
+        label = _LINE_LABEL.search(_CHECKBOX.sub(" ", line[:60]))
         tick = phrases.TICK.search(line)
         if label and tick and not phrases.CROSS.search(line) and label[1].upper() in scene.labels:
             found.append(Candidate(match.start(), match.end(), frozenset(label[1].upper()), Strength.MEDIUM))
@@ -326,7 +351,7 @@ def _ticks(scene: Scene) -> Iterator[Candidate]:
 
 
 def _conclusions(scene: Scene) -> Iterator[Candidate]:
-    for match in phrases.CONCLUDE.finditer(scene.text):
+    for match in phrases.CONCLUDE.matches(scene.text, scene.lower):
         if phrases.UNREAL.search(scene.text, max(0, match.start() - 80), match.start()):
             continue
         skipped = phrases.SKIP.match(scene.text, match.end())

@@ -99,6 +99,8 @@ def _from_text(answer: str, options: Options) -> tuple[frozenset[str], Options]:
     if box:
         text = box[1]
     text = _MARKUP.sub("", text).strip()
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1].strip()
     same = [label for label, option in options.items() if option and plain(option) == plain(text)]
     one = _ONE.fullmatch(text)
     if one and (_label(one[1]) in options or (not options and one[1].isalpha())) and (len(text) < 2 or not same):

@@ -1,0 +1,86 @@
+"""`math-rlvr`: mathematics by a ladder, each rung dearer than the one before.
+
+same text  ──>  exact numbers  ──>  structure, part by part  ──>  algebra, in a worker that can be killed
+└───────────────── quick: in the calling thread ─────────────┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from rsr.types import Reason, Verdict
+from rsr.verifiers.math_answer import final_expression
+from rsr.verifiers.math_compare import equal
+from rsr.verifiers.math_text import clean
+
+_LONGEST = 20_000
+
+
+class Math:
+    """Mathematics: reads the final answer out of a response and compares it with the reference, exactly."""
+
+    version = "1"
+    reads_metadata = False
+    isolated = True
+
+    def quick(
+        self, response: str, answer: Any, choices: Any = None, metadata: Mapping[str, Any] | None = None
+    ) -> Verdict | None:
+        """The verdict where it takes no algebra, else None.
+
+        Raises:
+            ValueError: the reference is missing.
+        """
+        golds = _references(answer)
+        found = final_expression(response[-_LONGEST:])
+        if found is None:
+            return Verdict(reason=Reason.NO_ANSWER)
+        given = clean(found[:_LONGEST])
+        verdicts = [equal(gold, given) for gold in golds]
+        if True in verdicts:
+            return Verdict(score=1.0, extracted=given)
+        return None if None in verdicts else Verdict(score=0.0, extracted=given)
+
+    def __call__(
+        self, response: str, answer: Any, *, choices: Any = None, metadata: Mapping[str, Any] | None = None
+    ) -> Verdict:
+        """1.0 or 0.0; no score when there is no answer, or it is too large to be compared.
+
+        Raises:
+            ValueError: the reference is missing.
+        """
+        quick = self.quick(response, answer)
+        if quick is not None:
+            return quick
+        from rsr.verifiers import math_symbolic
+
+        given = clean(final_expression(response[-_LONGEST:]) or "")
+        golds = _references(answer)
+        if math_symbolic.too_large(given) or any(math_symbolic.too_large(gold) for gold in golds):
+            return Verdict(reason=Reason.UNVERIFIABLE, extracted=given[:200], detail="too large to be compared")
+        right = any(equal(gold, given, math_symbolic.same) for gold in golds)
+        return Verdict(score=float(right), extracted=given)
+
+    def warm(self) -> None:
+        """Import the algebra."""
+        from rsr.verifiers import math_symbolic
+
+        math_symbolic.warm()
+
+
+def _references(answer: Any) -> tuple[str, ...]:
+    answers = answer if isinstance(answer, list | tuple) else [answer]
+    golds = tuple(_reference(str(one)) for one in answers if one is not None)
+    if not any(golds):
+        raise ValueError("metadata.answer is missing or empty")
+    return golds
+
+
+@lru_cache(maxsize=4096)
+def _reference(answer: str) -> str:
+    """A reference as text: in a box, after `####` at the end of a solution, or as it is."""
+    if "\\boxed" in answer or "\\fbox" in answer or "####" in answer:
+        answer = final_expression(answer) or answer
+    return clean(answer)

@@ -1,0 +1,312 @@
+"""Equality of two pieces of mathematics as far as it goes without symbolic algebra: text, exact values, structure.
+
+equal(gold, given)  ->  True, False, or None: it takes algebra
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+
+from rsr.verifiers.math_numbers import exact
+from rsr.verifiers.math_text import Expression, clean, parsed
+
+Equal = Callable[[str, str], bool | None]
+
+_TEXT = re.compile(r"\\text\s?\{([^{}]*)\}")
+_SPACES = re.compile(r"\s+|\\(?=\s)")
+_TIMES = re.compile(r"\\cdot(?![a-zA-Z])|\\times(?![a-zA-Z])")
+_LETTERS = re.compile(r"[^\W\d_]+(?:[\s'-]+[^\W\d_]+)*")
+_MATRIX = re.compile(r"\\begin\s?\{([pbvBV]?matrix|array|cases)\}(?:\{[clr| ]+\})?(.*)\\end\s?\{\1\}", re.S)
+_BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?\s?_\s?(?:\{\s?(?:\\text\s?\{)?\s?)?(\d{1,2}|two|eight|ten|sixteen)\b[\s}]*")
+_BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
+_RATIO = re.compile(r"\s?([^:,=]{1,60})\s?:\s?([^:,=]{1,60})")
+
+
+def equal(gold: str, given: str, algebra: Equal | None = None) -> bool | None:
+    """Whether two cleaned texts are the same answer; None: only algebra can tell, and none was given."""
+    if _bare(gold) == _bare(given):
+        return True
+    one, other = parsed(gold), parsed(given)
+    if one.name and other.name and one.name != other.name and "=" in gold and "=" in given:
+        return _same_body(one, other, algebra) is True and _bare(one.name) == _bare(other.name)
+    return _same_body(one, other, algebra)
+
+
+def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> bool | None:
+    bodies = (one.body, other.body)
+    values = exact(bodies[0]), exact(bodies[1])
+    if values[0] is not None and values[1] is not None:
+        return _same_quantity(one, other, values[0], values[1])
+    if one.unit and other.unit and one.unit != other.unit:
+        return False
+    if not other.body or not one.body:
+        return False
+    if _bare(bodies[0]) == _bare(bodies[1]):
+        return True
+    if "=" in other.body and "=" not in one.body:  # 3 + 4 = 7
+        return equal(one.body, other.body.rpartition("=")[2].strip(), algebra)
+    for compare in (_words, _bases, _ratios, _plus_minus, _matrices, _collections):
+        verdict = compare(*bodies, algebra)
+        if verdict is not None:
+            return verdict
+    if algebra is None:
+        return None
+    return algebra(*bodies)
+
+
+# factor and dimension of the units that are converted
+_UNITS = {
+    "mm": (Fraction(1, 1000), "m"), "cm": (Fraction(1, 100), "m"), "m": (Fraction(1), "m"), "km": (Fraction(1000), "m"),
+    "mg": (Fraction(1, 1000), "g"), "g": (Fraction(1), "g"), "kg": (Fraction(1000), "g"), "ml": (Fraction(1, 1000), "l"),
+    "l": (Fraction(1), "l"), "s": (Fraction(1), "s"), "min": (Fraction(60), "s"), "h": (Fraction(3600), "s"),
+}  # fmt: skip
+
+
+def _same_quantity(one: Expression, other: Expression, gold: Fraction, given: Fraction) -> bool:
+    if one.unit and other.unit and one.unit != other.unit:
+        first, second = _UNITS.get(one.unit), _UNITS.get(other.unit)
+        if first is None or second is None or first[1] != second[1]:
+            return False
+        gold, given = gold * first[0], given * second[0]
+    if gold == given:
+        return True
+    if one.percent != other.percent:
+        return gold == given * (100 if one.percent else Fraction(1, 100))
+    return _rounded(one.body, other.body, gold, given)
+
+
+_DECIMAL = re.compile(r"-?\d*\.(\d+)")
+
+
+def _rounded(gold_text: str, given_text: str, gold: Fraction, given: Fraction) -> bool:
+    """`0.3333` for 1/3: a decimal that is an endless fraction, rounded to at least four figures."""
+    for text, value, full, full_text in ((gold_text, gold, given, given_text), (given_text, given, gold, gold_text)):
+        match = _DECIMAL.fullmatch(text.replace(",", ""))
+        if match and "." not in full_text and len(match[1].lstrip("0")) >= 4 and _endless(full):
+            return abs(value - full) <= Fraction(1, 2 * 10 ** len(match[1]))
+    return False
+
+
+def _endless(value: Fraction) -> bool:
+    rest = value.denominator
+    if rest.bit_length() > 4000:
+        return True
+    for prime in (2, 5):
+        while rest % prime == 0:
+            rest //= prime
+    return rest != 1
+
+
+def _bare(text: str) -> str:
+    text = _TEXT.sub(r"\1", text)
+    text = _TIMES.sub("*", text)
+    text = _SPACES.sub("", text)
+    if len(text) > 2 and text[0] == "{" and text[-1] == "}" and text.count("{") == 1:
+        text = text[1:-1]
+    return text.rstrip(".").casefold() if text.isalpha() or " " in text else text.rstrip(".")
+
+
+def _words(gold: str, given: str, algebra: Equal | None) -> bool | None:
+    """Answers in words: `yes`, `Monday`, `no solution`, `(C)`."""
+    first, second = (_TEXT.sub(r" \1 ", text).strip(" ()[]*\"'.") for text in (gold, given))
+    plain = [_LETTERS.fullmatch(text) is not None and "\\" not in text for text in (first, second)]
+    if all(plain) and (len(first) > 1 or len(second) > 1 or "text" in gold + given):
+        return (
+            _folded(first) == _folded(second) or None
+            if len(first) < 4 > len(second)
+            else _folded(first) == _folded(second)
+        )
+    if plain[0] and len(first) > 3 and not _is_product(first):
+        return False if exact(given) is not None else None
+    if len(re.findall(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}", _TEXT.sub("", given))) >= 3:
+        return False  # a sentence
+    return None
+
+
+def _is_product(text: str) -> bool:
+    return len(set(text)) == len(text) and len(text) < 5
+
+
+_SAME_WORDS = {"true": "yes", "false": "no"}
+
+
+def _folded(text: str) -> str:
+    text = " ".join(text.casefold().split())
+    return _SAME_WORDS.get(text, text.removeprefix("the "))
+
+
+def _bases(gold: str, given: str, algebra: Equal | None) -> bool | None:
+    """`101_2`: by value when both have a base, by digits when one has."""
+    first, second = _BASE.fullmatch(gold), _BASE.fullmatch(given)
+    if first is None and second is None:
+        return None
+    try:
+        if first and second:
+            return int(first[1], _base(first)) == int(second[1], _base(second))
+    except ValueError:
+        return False
+    digits, plain = (first[1], given) if first else (second[1] if second else "", gold)
+    return digits.casefold() == plain.strip().casefold() if re.fullmatch(r"\s?[0-9A-Fa-f]+\s?", plain) else None
+
+
+def _base(match: re.Match[str]) -> int:
+    return _BASES.get(match[2]) or int(match[2])
+
+
+def _ratios(gold: str, given: str, algebra: Equal | None) -> bool | None:
+    first, second = _RATIO.fullmatch(gold), _RATIO.fullmatch(given)
+    if first is None and second is None:
+        return None
+    one = _quotient(first) if first else exact(gold)
+    other = _quotient(second) if second else exact(given)
+    return one == other if one is not None and other is not None else None
+
+
+def _quotient(match: re.Match[str]) -> Fraction | None:
+    top, bottom = exact(match[1].strip()), exact(match[2].strip())
+    return top / bottom if top is not None and bottom else None
+
+
+def _plus_minus(gold: str, given: str, algebra: Equal | None) -> bool | None:
+    if ("\\pm" in gold) == ("\\pm" in given) or gold.count("\\pm") + given.count("\\pm") != 1:
+        return None
+    return _unordered(_signs(gold), _signs(given), algebra)
+
+
+def _signs(text: str) -> list[str]:
+    if "\\pm" in text:
+        return [clean(text.replace("\\pm", sign)) for sign in ("+", "-")]
+    return _parts(text)[1]
+
+
+def _matrices(gold: str, given: str, algebra: Equal | None) -> bool | None:
+    first, second = _cells(gold), _cells(given)
+    if first is None and second is None:
+        return None
+    if first is None or second is None:  # a vector may be written as a tuple
+        cells, (kind, parts) = (first, _parts(given)) if first else (second, _parts(gold))
+        if not kind or cells is None or 1 not in (len(cells), len(cells[0])):
+            return None
+        return _ordered([cell for row in cells for cell in row], parts, algebra)
+    if [len(row) for row in first] != [len(row) for row in second]:
+        return False
+    return _ordered([cell for row in first for cell in row], [cell for row in second for cell in row], algebra)
+
+
+def _cells(text: str) -> list[list[str]] | None:
+    match = _MATRIX.fullmatch(text.strip())
+    if match is None:
+        return None
+    rows = [row for row in re.split(r"\\\\|\\cr", match[2]) if row.strip()]
+    return [[cell.strip() for cell in row.split("&")] for row in rows] or None
+
+
+_JOINER = re.compile(r"\\text\s?\{\s?(?:and|or)\s?\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|;")
+
+
+def _collections(gold: str, given: str, algebra: Equal | None) -> bool | None:
+    """Tuples, intervals, sets and plain lists, part by part; unions in any order."""
+    if "\\cup" in gold and "\\cup" in given:
+        return _unordered(
+            [part.strip() for part in gold.split("\\cup")], [part.strip() for part in given.split("\\cup")], algebra
+        )
+    (kind, first), (other, second) = _parts(gold), _parts(given)
+    if len(first) < 2 and len(second) < 2 and not (kind == other == "{}"):
+        if kind and kind == other:
+            return equal(first[0], second[0], algebra) if first and second else None
+        if {kind, other} == {"{}", ""} and first and second:  # {5} and 5
+            return equal(first[0], second[0], algebra)
+        return None
+    if len(first) != len(second):
+        if (
+            "\\pm" in gold + given
+            or "\\cup" in gold + given
+            or "\\in" in gold + given
+            or _relation(gold)
+            or _relation(given)
+        ):
+            return None
+        return False
+    if kind == other and kind not in ("", "{}"):
+        return _ordered(first, second, algebra)
+    if "" in (kind, other) or kind == other:
+        tuples = "()" in (kind, other) and "=" not in gold + given
+        return _ordered(first, second, algebra) if tuples else _unordered(first, second, algebra)
+    return False if "{}" not in (kind, other) else None
+
+
+def _relation(text: str) -> bool:
+    return re.search(r"[<>]|\\le|\\ge", text) is not None
+
+
+def _parts(text: str) -> tuple[str, list[str]]:
+    """The brackets around a collection and its parts."""
+    text = text.strip()
+    kind, inner = "", text
+    if text.startswith("\\{") and text.endswith("\\}"):
+        kind, inner = "{}", text[2:-2]
+    elif len(text) > 1 and text[0] + text[-1] in ("()", "[]", "(]", "[)") and _outer(text):
+        kind, inner = text[0] + text[-1], text[1:-1]
+    parts, depth, start = [], 0, 0
+    inner = _JOINER.sub(",", inner)
+    for at, char in enumerate(inner):
+        if char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+        elif char == "," and depth <= 0 and not _in_number(inner, at, kind):
+            parts.append(inner[start:at].strip())
+            start = at + 1
+    parts.append(inner[start:].strip())
+    return kind, [part for part in parts if part]
+
+
+def _outer(text: str) -> bool:
+    """Whether the first bracket closes only at the end."""
+    depth = 0
+    for at, char in enumerate(text):
+        depth += (char in "([") - (char in ")]")
+        if depth == 0:
+            return at == len(text) - 1
+    return False
+
+
+def _in_number(text: str, at: int, kind: str) -> bool:
+    """Whether a comma groups thousands: only outside brackets, three digits on its right, no space."""
+    return (
+        not kind
+        and re.match(r",\d{3}(?!\d)", text[at : at + 5]) is not None
+        and text[at - 1 : at].isdigit()
+        and not re.search(r",\s", text)
+    )
+
+
+def _ordered(first: Sequence[str], second: Sequence[str], algebra: Equal | None) -> bool | None:
+    if len(first) != len(second):
+        return False
+    unknown = False
+    for gold, given in zip(first, second, strict=True):
+        verdict = equal(gold, given, algebra)
+        if verdict is False:
+            return False
+        unknown = unknown or verdict is None
+    return None if unknown else True
+
+
+def _unordered(first: Sequence[str], second: Sequence[str], algebra: Equal | None) -> bool | None:
+    """Each part has a partner of its own. Greedy: equality is an equivalence."""
+    first, second = list(dict.fromkeys(first)), list(dict.fromkeys(second))
+    if len(first) != len(second) or len(first) > 60:
+        return False
+    left, unknown = list(second), False
+    for gold in first:
+        verdicts = [equal(gold, given, algebra) for given in left]
+        if True in verdicts:
+            left.pop(verdicts.index(True))
+        elif None in verdicts:
+            unknown = True
+        else:
+            return False
+    return None if unknown else True
