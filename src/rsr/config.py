@@ -304,8 +304,7 @@ def load(
     try:
         resolved = OmegaConf.to_container(content, resolve=True)
     except OmegaConfBaseException as cause:
-        key = getattr(cause, "full_key", None) or origin.name
-        raise ConfigError(f"{key}: {str(cause).splitlines()[0]}") from None
+        raise ConfigError(_unresolved(cause, origin, overrides)) from None
     try:
         config = RunConfig.model_validate(resolved)
     except ValidationError as cause:
@@ -324,12 +323,18 @@ def read_yaml(path: Path) -> Origin:
         content = OmegaConf.create(text)
     except OSError as cause:
         raise ConfigError(f"{path}: {cause.strerror}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a YAML file: it is not text in UTF-8") from None
+    except OmegaConfBaseException as cause:
+        raise ConfigError(_unresolved(cause, Origin(str(path), OmegaConf.create(), text), ())) from None
     except yaml.YAMLError as cause:
         mark = getattr(cause, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise ConfigError(f"{path}{line}: not valid YAML: {getattr(cause, 'problem', cause)}") from None
-    if not isinstance(content, DictConfig):
-        raise ConfigError(f"{path}: a config is a mapping of keys, this is a {type(content).__name__}")
+        problem = getattr(cause, "problem", None) or str(cause).splitlines()[0]
+        raise ConfigError(f"{path}{line}: not valid YAML: {problem}") from None
+    if not isinstance(content, DictConfig) or not isinstance(yaml.safe_load(text), dict | None):
+        kind = "a list" if OmegaConf.is_list(content) else "a single value"
+        raise ConfigError(f"{path}: a config is a mapping of keys, this is {kind}")
     return Origin(str(path), content, text)
 
 
@@ -399,6 +404,9 @@ def _override(content: DictConfig, override: str) -> None:
     key = key.lstrip("+")
     if not equals or not key:
         raise ConfigError(f"{override!r}: an override is written key=value, e.g. sampler.temperature=0.8")
+    if key.startswith("formatter.") and not OmegaConf.is_list(content.get("formatter")):
+        # One entry need not be written as a list, and the default need not be written at all.
+        content["formatter"] = [content.get("formatter") or {"type": FormatterConfig().type}]
     try:
         parsed = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={value}"]))
         assert isinstance(parsed, dict)
@@ -410,10 +418,10 @@ def _override(content: DictConfig, override: str) -> None:
 def _explained(error: ValidationError, origin: Origin, overrides: Sequence[str]) -> str:
     problem = error.errors()[0]
     path = [str(part) for part in problem["loc"]]
-    if problem["type"] != "extra_forbidden":
-        text = first_problem(error)
-        return text + _where(path, origin, overrides) if path else text
     known = [key for key, _ in key_classes()]
+    if problem["type"] != "extra_forbidden":
+        text = first_problem(error, known=known)
+        return text + _where(path, origin, overrides) if path else text
     siblings = [key.split(".")[len(path) - 1] for key in known if key.split(".")[: len(path) - 1] == path[:-1]]
     hint = nearest(path[-1], dict.fromkeys(siblings))
     elsewhere = [key for key in known if key.rpartition(".")[2] == path[-1]]
@@ -422,10 +430,20 @@ def _explained(error: ValidationError, origin: Origin, overrides: Sequence[str])
     return f"{'.'.join(path)}: unknown key{_where(path, origin, overrides)}; {hint}"
 
 
+def _unresolved(error: OmegaConfBaseException, origin: Origin, overrides: Sequence[str]) -> str:
+    """Which `${...}` can't be filled in."""
+    key = str(getattr(error, "full_key", None) or "")
+    problem = str(error).splitlines()[0].removeprefix("KeyError raised while resolving interpolation: ").strip('"')
+    place = _where(key.split("."), origin, overrides) if key else ""
+    fix = "set it, or give the key a value" if "Environment variable" in problem else "see ${oc.env:NAME}"
+    return f"{key or origin.name}: {problem}{place}; {fix}"
+
+
 def _where(path: Sequence[str], origin: Origin, overrides: Sequence[str]) -> str:
     """` (FILE, line N)` or ` (command line)`, wherever the key was written."""
-    dotted = ".".join(path)
-    if any(override.lstrip("+").partition("=")[0].startswith(dotted) for override in overrides):
+    dotted = f"{'.'.join(path)}."
+    given = [override.lstrip("+").partition("=")[0] + "." for override in overrides]
+    if any(key.startswith(dotted) or dotted.startswith(key) for key in given):
         return " (command line)"
     line = _line(origin.text, path)
     return f" ({origin.name}, line {line})" if line else ""

@@ -17,12 +17,12 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from rsr.errors import ConfigError, PluginError
+from rsr.errors import ConfigError, PluginError, boundary
 from rsr.redaction import is_secret
 
 
@@ -146,14 +146,25 @@ def checked(
     return {key: getattr(values, key) for key in params}
 
 
-def first_problem(error: Any, where: str = "") -> str:
-    """The first complaint of a pydantic `ValidationError` in one line: key, what is wrong, what stands there."""
-    problem = error.errors()[0]
+def first_problem(error: Any, where: str = "", known: Collection[str] = ()) -> str:
+    """The first complaint of a pydantic `ValidationError` in one line: key, what is wrong, what stands there.
+
+    Args:
+        error: the `ValidationError`.
+        where: put before the key.
+        known: whole keys; what pydantic puts after one of them is the branch of a union.
+    """
+    problem, *others = error.errors()
     path = ".".join([where, *(str(part) for part in problem["loc"])]).strip(".")
     if problem["type"] == "missing":
         return f"{path}: missing; set it"
     given = problem.get("input")
     text = problem["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    parent = path.rpartition(".")[0]
+    if parent in known:
+        path = parent
+        branches = [other["msg"] for other in others if list(other["loc"][:-1]) == list(problem["loc"][:-1])]
+        text = " or ".join(dict.fromkeys([text, *(msg.removeprefix("Input should be ") for msg in branches)]))
     hidden = isinstance(given, Mapping | list) or problem["type"] == "value_error" or is_secret(path)
     shown = "" if hidden else f" (it is {given!r})"
     return f"{path}: {text}{shown}" if path else text
@@ -175,6 +186,8 @@ def load_from_file(reference: str) -> Any:
         ConfigError: no such file or name.
         PluginError: the file can't be imported.
     """
+    if not _is_file_reference(reference):
+        raise ConfigError(f"{reference}: a function in a file is written ./file.py:function")
     path_text, _, name = reference.rpartition(":")
     path = Path(path_text).expanduser().resolve()
     if not path.is_file():
@@ -223,9 +236,13 @@ def _attribute(target: str, what: str) -> Any:
 
 def _call(factory: Callable[..., Any], params: dict[str, Any], where: str) -> Any:
     try:
-        return factory(**params)
-    except ValueError as cause:
-        raise ConfigError(f"{where}.{cause}") from cause
+        with boundary(PluginError, where):
+            return factory(**params)
+    except PluginError as error:
+        cause = error.__cause__
+        if isinstance(cause, ValueError):
+            raise ConfigError(f"{where}.{cause}") from cause
+        raise
 
 
 def _distribution(point: EntryPoint) -> tuple[str, str]:

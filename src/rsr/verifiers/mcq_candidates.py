@@ -72,7 +72,7 @@ _FOLLOWERS = re.compile(
     r"|where|here|according|on|when|not|correct|we|this|it|if|unless|rather|instead|i|only|the)\b|[^\x00-\x7f])",
     re.I,
 )
-_HYPOTHESIS = re.compile(r"[\s*_)\].,]{0,4}(?:only )?(?:if|unless)\b|[\s*_)\]]{0,4}\?", re.I)
+_HYPOTHESIS = re.compile(r"[\s*_)\],]{0,4}(?:only )?(?:if|unless)\b|[\s*_)\]]{0,4}\?", re.I)
 _OR = re.compile(
     r"\b(?:or|oder|ou|或者?|maybe|perhaps|possibly)\s{1,3}(?:also |option |choice |possibly |maybe |perhaps )?[(*]{0,3}([A-Z])(?![A-Za-z0-9'’])"
 )

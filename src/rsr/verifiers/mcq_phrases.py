@@ -10,8 +10,13 @@ import re
 from collections.abc import Iterator
 
 
-def _any(*words: str) -> str:
-    return "(?:" + "|".join(words) + ")"
+def _any(*expressions: str) -> str:
+    return "(?:" + "|".join(expressions) + ")"
+
+
+def _words(*lists: str) -> str:
+    """Any of the words in lists of them; an underscore is a space."""
+    return _any(*(word.replace("_", " ") for words in lists for word in words.split()))
 
 
 class Cue:
@@ -42,16 +47,11 @@ class Cue:
 _START = r"(?<![\w])"
 _END = r"(?![A-Za-zÀ-ɏ])"
 _MARK = r"[ \t*_`\"'“”’)\]}]{0,6}"
-_ADVERB = _any(
-    *(
-        "indeed clearly therefore thus definitely certainly probably likely most simply obviously hence then also still"
-    ).split(),
-    *(
-        "now just surely actually really undoubtedly again the correct best final right option choice letter answer"
-    ).split(),
-    *("number labell?ed either between ist est die la le lettre opci[oó]n op[cç][aã]o opzione buchstabe").split(),
-    *("going to be", "as follows", "in fact", "of course", "given by"),
-    *"вариант буква 选项 選項 项 選択肢 選 选择 选".split(),
+_ADVERB = _words(
+    "indeed clearly therefore thus definitely certainly probably likely most simply obviously hence then also still now",
+    "just surely actually really undoubtedly again the correct best final right option choice letter answer number",
+    "labell?ed either between ist est die la le lettre opci[oó]n op[cç][aã]o opzione buchstabe going_to_be as_follows",
+    "in_fact of_course given_by вариант буква 选项 選項 项 選択肢 選 选择 选",
 )
 SKIP = re.compile(
     r"(?:\s|[*_`\"'“‘’(\[{<$~:=>|«»「『【,✅✓✔-]"
@@ -70,17 +70,13 @@ _LINK = rf"(?:{_QUESTION}|\s{{1,3}}(?:choice|option|letter|here)){{0,2}}{_MARK}"
     r"\b(?:ist|lautet|wäre|est|es|è|é|jest|to|je|är|er|adalah|ialah|là|هي|هو)(?!\w)",
     *("[:=→⇒]", "->", "—", "–", " - ", r"\s{0,3}\n", r"\t", r"\|"),
 )
-_ADJECTIVE = _any(
-    *"correcta? correta corretta esatta finale? richtige? juste exacte benar đúng prawidłowa الصحيحة सही".split(),
-    "yang benar",
+_ADJECTIVE = _words(
+    "correcta? correta corretta esatta finale? richtige? juste exacte yang_benar benar đúng prawidłowa الصحيحة सही"
 )
-_NOUNS = _any(
-    *(
-        "answers? ans choice option(?!s) solution antwort lösung respuesta réponse reponse resposta risposta antwoord"
-    ).split(),
-    *("jawaban(?:nya)? svar(?:et)? cevap cevabı? yanıt odpowiedź odpověď ответ відповідь απάντηση उत्तर คำตอบ").split(),
-    *("الإجابة الجواب پاسخ תשובה").split(),
-    "đáp án",
+_NOUNS = _words(
+    "answers? ans choice option(?!s) solution antwort lösung respuesta réponse reponse resposta risposta antwoord",
+    "jawaban(?:nya)? svar(?:et)? cevap cevabı? yanıt odpowiedź odpověď đáp_án ответ відповідь απάντηση उत्तर คำตอบ",
+    "الإجابة الجواب پاسخ תשובה",
 )
 _CHINESE = (
     r"(?:答案|正确选项|正確選項|正解|正答|答え|解答|정답|답)[ \t*_\"'」』】]{0,4}(?:应该|應該|应|應)?"
@@ -90,8 +86,8 @@ _CHINESE = (
 ANSWER = Cue(
     rf"{_START}{_NOUNS}{_END}(?:\s{{1,3}}{_ADJECTIVE})?{_LINK}|{_CHINESE}|(?:ответ|उत्तर)[ \t]",
     "ans choice option solution antwo respuesta reponse resposta risposta jawaban svar cevap odpow",
-    "lösung réponse cevab yanıt đáp_án ответ відпов απάντ उत्तर คำตอบ คือ الإجابة الجواب پاسخ תשובה 答案 正确选项 正確選項 正解 "
-    "正答 答え 解答 정답 답 选 選",
+    "lösung réponse cevab yanıt đáp_án ответ відпов απάντ उत्तर คำตอบ คือ الإجابة الجواب پاسخ תשובה 答案 正确选项 "
+    "正確選項 正解 正答 答え 解答 정답 답 选 選",
 )
 """Ends where the label (or the text of an option) is to stand, after `SKIP`."""
 
@@ -113,8 +109,8 @@ CHOOSE = Cue(
         *("it (?:must|has to|should) be", "i meant?"),
     )
     + r"\b(?:\s{1,3}that(?: it is)?)?",
-    "choose chose pick select go_with going_with opt vote_for settle_on conclude i'd_say i_w my_ i_say i_answer it_must "
-    "it_has it_should i_mean",
+    "choose chose pick select go_with going_with opt vote_for settle_on conclude i'd_say i_w my_ i_say i_answer "
+    "it_must it_has it_should i_mean",
     "i’d_say",
 )
 CONCLUDE = Cue(
@@ -178,38 +174,33 @@ _VERB = r"\b(?:is|was|are|seems|looks|appears|would be|cannot|can['’]t|isn['�
 DENIED = re.compile(
     r"[)\].*_`\"'”’\s]{0,6}(?:\([^()\n]{1,80}\)[*\s]{0,4})?(?:,\s{0,2})?"
     + _any(
-        rf"{_VERB}[^.\n]{{0,24}}?\b(?:not|n['’]t|incorrect|wrong|false|invalid|inaccurate|ruled out|eliminated|out"
-        r"|implausible|tempting|be|correct\?)\b",
+        rf"{_VERB}[^.\n]{{0,24}}?\b(?:not|n['’]t|incorrect|wrong|false|invalid|inaccurate|ruled out|eliminated"
+        r"|out|implausible|tempting|be|correct\?)\b",
         r"\bisn['’]t\b",
         r"\bcan(?:not|['’]t) be\b",
         r"[:,-]{0,2}\s{0,2}(?:incorrect|wrong|false)\b",
         *("不正确", "不对", "错误", "是错", "不是", r"\s{0,2}[✗✘❌✖]"),
-        r",?\s{0,2}(?:only )?(?:if|unless)\b",
     ),
     re.I,
 )
-"""After a label: it is denied, or only true under a condition."""
+"""After a label: it is denied."""
 
 CORRECTION = re.compile(
     r"\b"
-    + _any(
-        *(
-            "wait actually correction no, no\\. sorry instead rather however but hmm+ oops mistake revis\\w+ fix\\w*"
-        ).split(),
-        *("scratch that", "on second thoughts?", "re-?check\\w*", "re-?consider\\w*", "let me", "i meant"),
-        *("changed? my mind", "final(?:ly)?", "nein,", "non,", "perdón"),
+    + _words(
+        r"wait actually correction no, no\. sorry instead rather however but hmm+ oops mistake revis\w+ fix\w* let_me",
+        r"scratch_that on_second_thoughts? re-?check\w* re-?consider\w* i_meant changed?_my_mind final(?:ly)? nein, non,",
+        "perdón",
     )
     + "|不对|等等|更正|纠正|错了|修正",
     re.I,
 )
 """Between two answers: the later one replaces the earlier."""
 
-_FILLER = _any(
-    *(
-        "it that this the_answer i should must would be is ['’]s meant? no wait actually sorry to_say rather make_that"
-    ).split(),
-    *("correct(?:ion)? option choice let_me think it['’]s").split(),
-).replace("_", " ")
+_FILLER = _words(
+    "it that this the_answer i should must would be is ['’]s meant? no wait actually sorry to_say rather make_that",
+    "correct(?:ion)? option choice let_me think it['’]s",
+)
 CORRECTED = Cue(
     r"\b(?:wait|actually|correction|no|sorry|scratch that|or rather|on second thoughts?|hmm+|oops|i meant?|make that|更正"
     rf"|不对|应该是)\b[\s,.:;!…—–-]{{0,5}}(?:{_FILLER}[\s,:.—-]{{1,3}}){{0,6}}",
