@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import Any
 import msgspec
 
 from rsr.config import Loaded, from_mapping, load
-from rsr.errors import InputError, RunDirError
+from rsr.errors import ConfigError, InputError, RunDirError
 from rsr.inspection import opened, rollouts
 from rsr.parts import Given
 from rsr.session import Options, Session, Watch, load_config
@@ -149,10 +151,19 @@ def _formatters(given: Given, formatter: Any) -> tuple[Given, list[dict[str, Any
 
 
 def _loaded(config: Any, section: Mapping[str, Any], overrides: Sequence[str]) -> Loaded:
-    set_keys = [f"{key}={json.dumps(value)}" for key, value in section.items()]
+    set_keys = [f"{key}={_as_yaml(key, value)}" for key, value in section.items()]
     if config is None or isinstance(config, Mapping):
         return load(from_mapping(config or {}, "the given config"), [*set_keys, *overrides])
     return load_config(str(config), [*set_keys, *overrides])
+
+
+def _as_yaml(key: str, value: Any) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=os.fspath)
+    except TypeError as cause:
+        raise ConfigError(f"{key}: {cause}; give what YAML can hold, or the part itself as an object") from None
+    # JSON may hold characters that YAML wants escaped.
+    return re.sub(r"[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]", lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _outside_loop(call: Callable[[], Any]) -> Any:

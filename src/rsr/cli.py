@@ -312,7 +312,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except RSRError as error:
         if "--traceback" in given:
             sys.stderr.write(_redact(traceback.format_exc()))
-        sys.stderr.write(_redact(f"rsr: {error}".replace("\n", " ")) + "\n")
+        line = "".join(char if char.isprintable() else " " for char in f"rsr: {error}")
+        sys.stderr.write(_redact(line) + "\n")
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.stderr.write("rsr: interrupted\n")

@@ -11,9 +11,19 @@ _ENDED_BY_ITSELF = {"stop", "eos", "end_turn", "stop_sequence", ""}
 
 def split_completion(completion: Completion) -> Split:
     """Reasoning and final answer, whichever way the server gave them."""
+    text = encodable(completion.text)
     if completion.reasoning is None:
-        return split_reasoning(completion.text)
-    return split_reasoning({"content": completion.text, "reasoning_content": completion.reasoning})
+        return split_reasoning(text)
+    return split_reasoning({"content": text, "reasoning_content": encodable(completion.reasoning)})
+
+
+def encodable(text: str) -> str:
+    """The text with `?` for lone surrogates, as some tokenizers give: they are not UTF-8, so no file can hold them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-8", "replace").decode()
+    return text
 
 
 def to_rollout(completion: Completion, index: int, seed: int = 0, limit: int = NO_LIMIT) -> Rollout:

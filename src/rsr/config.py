@@ -19,7 +19,7 @@ from typing import Any, Literal, NamedTuple
 import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from rsr.errors import ConfigError
 from rsr.hashing import MAX_ATTEMPTS, content_hash
@@ -42,6 +42,16 @@ _DECISIONS: dict[str, Any] = {"class": KeyClass.DECISIONS}
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True, protected_namespaces=())
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _written(cls, value: Any, info: ValidationInfo) -> Any:
+        annotation = cls.model_fields[str(info.field_name)].annotation
+        if value is None and isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            return {}  # a section whose keys are all commented out
+        if isinstance(value, bool) and annotation in (int, float, int | None, float | None):
+            raise ValueError(f"should be a number (it is {str(value).lower()})")
+        return value
 
 
 class PreprocessConfig(_Section):
@@ -128,7 +138,7 @@ class SamplerConfig(_Section):
     api_key: str | None = None
     """Default: the environment variable OPENAI_API_KEY. Never written anywhere."""
     headers: dict[str, str] = {}
-    """Further HTTP headers. One whose name says that it is secret is never written anywhere."""
+    """Further HTTP headers. Their values are never written anywhere, but for harmless ones such as User-Agent."""
     temperature: float | None = Field(None, ge=0, json_schema_extra=_IDENTITY)
     """Sampling temperature. 0 is refused where a prompt may be asked more than once."""
     top_p: float | None = Field(None, gt=0, le=1, json_schema_extra=_IDENTITY)
@@ -226,7 +236,8 @@ class RunConfig(_Section):
     @field_validator("formatter", mode="before")
     @classmethod
     def _as_list(cls, value: Any) -> Any:
-        return [value] if isinstance(value, Mapping) else value
+        entries = value if isinstance(value, list) else [value]
+        return [{"type": entry} if isinstance(entry, str) else entry for entry in entries]
 
     @field_validator("formatter")
     @classmethod
@@ -406,12 +417,16 @@ def _override(content: DictConfig, override: str) -> None:
         raise ConfigError(f"{override!r}: an override is written key=value, e.g. sampler.temperature=0.8")
     if key.startswith("formatter.") and not OmegaConf.is_list(content.get("formatter")):
         # One entry need not be written as a list, and the default need not be written at all.
-        content["formatter"] = [content.get("formatter") or {"type": FormatterConfig().type}]
+        entry = content.get("formatter") or FormatterConfig().type
+        content["formatter"] = [{"type": entry} if isinstance(entry, str) else entry]
     try:
         parsed = OmegaConf.to_container(OmegaConf.from_dotlist([f"value={value}"]))
         assert isinstance(parsed, dict)
         OmegaConf.update(content, key, parsed["value"], merge=False, force_add=True)
-    except (OmegaConfBaseException, yaml.YAMLError, AttributeError, ValueError, TypeError, IndexError) as cause:
+    except IndexError:
+        fix = "write the whole list, e.g. 'formatter=[{type: sft}, {type: dpo}]'"
+        raise ConfigError(f"{key}: can't be set from the command line: the list has no such entry; {fix}") from None
+    except (OmegaConfBaseException, yaml.YAMLError, AttributeError, ValueError, TypeError) as cause:
         raise ConfigError(f"{key}: can't be set from the command line: {str(cause).splitlines()[0]}") from None
 
 

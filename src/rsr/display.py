@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from rsr.engine import Progress
+from rsr.progress import Progress
 from rsr.session import Ended, Watch
 
 _PLAIN_EVERY = 10.0  # seconds
@@ -29,7 +29,7 @@ class Display(Watch):
     """
 
     def __init__(self, redact: Callable[[str], str], quiet: bool = False) -> None:
-        self._console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._console = Console(stderr=True, highlight=False, soft_wrap=True, emoji=False)
         self._redact = redact
         self._quiet = quiet
         self._live: Live | None = None

@@ -12,33 +12,34 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from rsr.completions import to_rollout
-from rsr.errors import ConfigError, PromptRefused, RequestFailed, RSRError, SamplerError, SamplerStopped, boundary
+from rsr.errors import (
+    ConfigError,
+    PluginError,
+    PromptRefused,
+    RequestFailed,
+    RSRError,
+    SamplerError,
+    SamplerStopped,
+    boundary,
+)
 from rsr.hashing import seed_base
+from rsr.judging import Case, Judge, Judging
+from rsr.progress import Progress
 from rsr.schedule import Draw, Needs, Rules, Schedule, Stop, Stream, Update
 from rsr.store.rollouts import NewRollout, NewVerdict, RolloutStore, Said
-from rsr.types import Completion, Message, Outcome, Prompt, Reason, Rollout, Sampler, SampleRequest, Verdict
+from rsr.types import Completion, Message, Outcome, Prompt, Rollout, Sampler, SampleRequest, Verdict
 
 _OPEN_PER_SLOT = 4
 _OPENED_AT_ONCE = 64  # between two turns of the loop, so that a long replay doesn't hold up what is in flight
 _REFUSED_AT_START = 20
-_VERDICT_TRIES = 2
 _ROUND_PAUSES = (0.5, 5.0)  # seconds before what failed in the pass over the input is taken up again
 
 log = logging.getLogger("rsr")
-
-
-class Judge(Protocol):
-    """What the engine needs of `rsr.verifiers.verification.Verification`."""
-
-    def submit(self, prompt: Prompt, reference: Any, response: str) -> Verdict | Future[Verdict]:
-        """The verdict on a final answer, or its future."""
 
 
 class Feed(NamedTuple):
@@ -60,33 +61,6 @@ class Settings(NamedTuple):
     messages: Callable[[Prompt], list[Message]]
     passes: Callable[[Rollout], bool]
     grace: float = 60.0
-
-
-class Progress:
-    """Counters of this process, for the display. The truth is in the store."""
-
-    def __init__(self, total: int) -> None:
-        self.total = total
-        self.started = time.monotonic()
-        self.replayed = 0
-        self.done = 0
-        self.satisfied = 0
-        self.incomplete = 0
-        self.refused = 0
-        self.rollouts = 0
-        self.scored = 0
-        self.passed = 0
-        self.truncated = 0
-        self.completion_tokens = 0
-        self.failed_requests = 0
-        self.verifier_errors = 0
-        self.requests = 0
-        self.in_flight = 0
-        self.judging = 0
-
-    def reopened(self) -> None:
-        """A further pass over the input begins."""
-        self.done = self.satisfied = self.incomplete = self.refused = self.replayed = 0
 
 
 class _Open:
@@ -142,7 +116,7 @@ class Engine:
         self.progress = progress
         self._settings = settings
         self._sampler = sampler
-        self._judge = judge
+        self._judging = Judging(judge, self._judged, give_up)
         self._store = store
         self._feed = feed
         limit = sampler.max_in_flight
@@ -150,7 +124,7 @@ class Engine:
         self._wake = asyncio.Event()
         self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._arrived: deque[_Arrival] = deque()
-        self._verdicts: deque[tuple[_Open, Rollout, Verdict, int]] = deque()
+        self._verdicts: deque[tuple[_Open, Rollout, Verdict]] = deque()
         self._flushing = False
         self._stopping = self._aborted = False
         self._fatal: RSRError | None = None
@@ -177,7 +151,7 @@ class Engine:
     def stop(self, at_most: float | None = None) -> None:
         """Start nothing new; `run` returns when what is in flight has come, or after the grace time (seconds)."""
         if not self._stopping:
-            self._stopping = True
+            self._stopping = self._judging.stopping = True
             grace = self._settings.grace if at_most is None else min(at_most, self._settings.grace)
             asyncio.get_running_loop().call_later(grace, self.abort)
             self._wake.set()
@@ -205,7 +179,7 @@ class Engine:
 
     def _settled(self) -> bool:
         """Whether nothing is on its way, and nothing is left to do."""
-        if self.progress.judging or self._arrived or self._verdicts:
+        if self._judging.pending or self._arrived or self._verdicts:
             return False
         return self._stopping or (self._schedule.input_ended and not self._schedule.open_streams)
 
@@ -246,7 +220,10 @@ class Engine:
         if owed:
             self._store.fill(prompt, owed)
             for rollout in owed:
-                self._submit(opened, rollout)
+                verdict = self._ask(opened, rollout)
+                if verdict is not None:
+                    self._verdicts.append((opened, rollout, verdict))
+            self._flush_soon()
 
     def _start(self, draw: Draw) -> None:
         opened = self._opened[draw.order]
@@ -326,8 +303,10 @@ class Engine:
         arrived, self._arrived = self._arrived, deque()
         verdicts, self._verdicts = self._verdicts, deque()
         try:
-            self._take_completions(arrived)
-            self._take_verdicts(verdicts)
+            # Whatever a formatter of the user's raises must end the run, not leave it waiting for ever.
+            with boundary(PluginError, "what decides on the rollouts failed"):
+                self._take_completions(arrived)
+                self._take_verdicts(verdicts)
         except RSRError as error:
             self._fail(error)
         self._wake.set()
@@ -335,27 +314,20 @@ class Engine:
     def _take_completions(self, arrived: Sequence[_Arrival]) -> None:
         new: list[NewRollout] = []
         drawn: list[tuple[_Arrival, list[Rollout]]] = []
-        waiting: list[tuple[_Open, Rollout, Future[Verdict]]] = []
         for arrival in arrived:
-            rollouts = []
+            opened, rollouts = arrival.open, []
             for rollout, completion in self._rollouts(arrival):
                 said = None
-                if rollout.outcome is Outcome.OK and arrival.open.stream.stop is None:
-                    verdict = self._judge.submit(arrival.open.prompt, arrival.open.reference, rollout.response)
-                    if isinstance(verdict, Future):
-                        waiting.append((arrival.open, rollout, verdict))
-                    elif verdict.final:
+                if rollout.outcome is Outcome.OK and opened.stream.stop is None:
+                    verdict = self._ask(opened, rollout)
+                    if verdict is not None:
                         rollout.verdict = verdict
-                        said = Said(verdict, arrival.open.key, arrival.open.verifier)
-                    else:
-                        self._retry_verdict(arrival.open, rollout, verdict, tries=1)
-                new.append(NewRollout(arrival.open.prompt, rollout, completion, said))
+                        said = Said(verdict, opened.key, opened.verifier)
+                new.append(NewRollout(opened.prompt, rollout, completion, said))
                 rollouts.append(rollout)
             drawn.append((arrival, rollouts))
         if new:
             self._store.add(new)
-        for opened, rollout, future in waiting:
-            self._await(opened, rollout, future, tries=1)
         for arrival, rollouts in drawn:
             self._count(rollouts)
             self._apply(arrival.open, self._schedule.drawn(arrival.draw, rollouts))
@@ -384,49 +356,19 @@ class Engine:
 
     # Verdicts
 
-    def _submit(self, opened: _Open, rollout: Rollout, tries: int = 1) -> None:
-        verdict = self._judge.submit(opened.prompt, opened.reference, rollout.response)
-        if isinstance(verdict, Future):
-            self._await(opened, rollout, verdict, tries)
-        else:
-            self.progress.judging += 1
-            self._later(self._judged, opened, rollout, verdict, tries)
+    def _ask(self, opened: _Open, rollout: Rollout) -> Verdict | None:
+        return self._judging.ask(Case(opened, opened.prompt, opened.reference, rollout))
 
-    def _await(self, opened: _Open, rollout: Rollout, future: Future[Verdict], tries: int) -> None:
-        loop = asyncio.get_running_loop()
-        self.progress.judging += 1
-        future.add_done_callback(
-            lambda done: loop.call_soon_threadsafe(self._judged, opened, rollout, done.result(), tries)
-        )
-
-    def _judged(self, opened: _Open, rollout: Rollout, verdict: Verdict, tries: int) -> None:
-        self.progress.judging -= 1
-        if not verdict.final and not self._stopping:
-            if tries < _VERDICT_TRIES:
-                self._retry_verdict(opened, rollout, verdict, tries)
-                return
-            if self._give_up:
-                verdict = Verdict(reason=Reason.UNVERIFIABLE, detail=f"given up: {verdict.detail}")
-        self._verdicts.append((opened, rollout, verdict, tries))
+    def _judged(self, case: Case, verdict: Verdict) -> None:
+        self._verdicts.append((case.asker, case.rollout, verdict))
         self._flush_soon()
 
-    def _retry_verdict(self, opened: _Open, rollout: Rollout, verdict: Verdict, tries: int) -> None:
-        """Try again a little later; the schedule waits for it as for any verdict."""
-        log.warning("prompt %s, index %d: %s", opened.prompt.id, rollout.index, verdict.detail)
-        self.progress.judging += 1
-
-        def again() -> None:
-            self.progress.judging -= 1
-            self._submit(opened, rollout, tries + 1)
-
-        asyncio.get_running_loop().call_later(0.2, again)
-
-    def _take_verdicts(self, verdicts: Sequence[tuple[_Open, Rollout, Verdict, int]]) -> None:
+    def _take_verdicts(self, verdicts: Sequence[tuple[_Open, Rollout, Verdict]]) -> None:
         self._store.add_verdicts(
             NewVerdict(opened.prompt, rollout, Said(verdict, opened.key, opened.verifier))
-            for opened, rollout, verdict, _ in verdicts
+            for opened, rollout, verdict in verdicts
         )
-        for opened, rollout, verdict, _ in verdicts:
+        for opened, rollout, verdict in verdicts:
             self._count_verdict(rollout, verdict)
             self._apply(opened, self._schedule.judged(opened.prompt.order, rollout.index, verdict))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
@@ -70,6 +71,9 @@ def write_rows(rows: Iterable[dict[str, Any]], path: Path, format: Literal["json
         staged.replace(path)
     except OSError as cause:
         raise StoreError(f"{path}: can't be written: {cause.strerror}") from cause
+    finally:
+        with suppress(OSError):
+            staged.unlink()
     return count
 
 

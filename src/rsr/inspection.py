@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from rsr.config import Loaded
+import psutil
+
+from rsr.config import Loaded, sampling_key
 from rsr.errors import RunDirError
 from rsr.export import rollout_rows, write_rows
 from rsr.parts import NOTHING, Given, Parts, build
 from rsr.prompts import Prompts
-from rsr.redaction import Redactor
+from rsr.redaction import Redactor, redacted
 from rsr.replay import Stored, replay
 from rsr.schedule import Stream
 from rsr.session import Ended, exit_code, work_dir
@@ -34,7 +37,13 @@ class Opened:
         if not self.run_dir.prompts.exists():
             raise RunDirError(f"{self.run_dir.path}: its prompts have not been read yet; rsr run {self.run_dir.path}")
         self.prompts = Prompts(self.run_dir.prompts)
-        self.store = RolloutStore(self.run_dir.rollouts, self.parts.sampling_key, readonly=True)
+        self.store = RolloutStore(self.run_dir.rollouts, self._sampling_key(), readonly=True)
+
+    def _sampling_key(self) -> bytes:
+        """Of what was sampled here: the config can't name a sampler that a Python caller handed over."""
+        stored = self.run_dir.stored().identity
+        same = stored == redacted(self.parts.identity)
+        return self.parts.sampling_key if same else sampling_key(stored)
 
     def replay(self, limit: int) -> Iterator[Stored]:
         """Every prompt with what is stored of it."""
@@ -89,7 +98,10 @@ def holder(run_dir: RunDir) -> str | None:
         return None
     if not lease or time.time() - lease.get("heartbeat", 0) > _FRESH:
         return None
-    return f"process {lease.get('pid')} on {lease.get('host')}"
+    pid, host = lease.get("pid"), lease.get("host")
+    if host == socket.gethostname() and not psutil.pid_exists(int(pid or 0)):
+        return None
+    return f"process {pid} on {host}"
 
 
 def _lines(path: Path) -> int:

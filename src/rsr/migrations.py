@@ -32,8 +32,10 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration], pat
     for number, migration in enumerate(migrations[version:], start=version + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:
-            migration(connection)
-            connection.execute(f"PRAGMA user_version = {number}")
+            # Another process may have been quicker.
+            if connection.execute("PRAGMA user_version").fetchone()[0] < number:
+                migration(connection)
+                connection.execute(f"PRAGMA user_version = {number}")
         except BaseException:
             connection.execute("ROLLBACK")
             raise

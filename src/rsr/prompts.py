@@ -1,7 +1,7 @@
 """The input: rows in, usable prompts out, in one pass and without holding them.
 
     prompts.sqlite
-        prompts    ord (input order, from 0), key, id, line (in its file), row (JSON: messages, metadata, tools, images)
+        prompts    ord (input order, from 0), key, id, file (number), line, row (JSON: messages, metadata, tools, images)
         skipped    line, reason of each row that can't be used, where `data.on_error: skip`
         meta       fingerprint of the input and of how it was read: unchanged, the pass is skipped
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import gzip
 import os
 import sqlite3
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -143,7 +144,7 @@ def index(
     try:
         db = _connect(staged)
         try:
-            _fill(db, data, _read(files) if rows is None else _given(rows), check)
+            _fill(db, data, _read(files) if rows is None else _given(rows), check, [str(file) for file in files])
             if data.shuffle:
                 _shuffle(db, seed, data.limit)
             db.execute("INSERT INTO meta VALUES ('fingerprint', ?)", [fingerprint])
@@ -170,7 +171,8 @@ def m001_prompts(db: sqlite3.Connection) -> None:
     """Prompts, skipped rows, meta."""
     db.execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
     db.execute(
-        "CREATE TABLE prompts (ord INTEGER PRIMARY KEY, key BLOB, id TEXT, line INTEGER, row BLOB, own_id INTEGER)"
+        "CREATE TABLE prompts (ord INTEGER PRIMARY KEY, key BLOB, id TEXT, file INTEGER, line INTEGER, row BLOB, "
+        "own_id INTEGER)"
     )
     db.execute("CREATE TABLE skipped (line INTEGER, reason TEXT)")
 
@@ -247,20 +249,21 @@ def _given(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Source, Any]]:
 
 def _read_lines(file: Path) -> Iterator[tuple[Source, Any]]:
     decode = msgspec.json.Decoder().decode
-    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
-        number = 0
-        try:
+    number = 0
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
             for number, line in enumerate(lines, start=1):
-                if not line.strip():
+                text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                if not text.strip():
                     continue
                 source = Source(str(file), number)
                 try:
-                    row = decode(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line)
-                except (msgspec.DecodeError, UnicodeDecodeError) as cause:
+                    row = decode(text)
+                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
                     row = _Unusable(f"not JSON ({cause})")
                 yield source, row
-        except (OSError, EOFError) as cause:
-            raise InputError(f"{file}, after line {number}: can't be read: {cause}") from cause
+    except (OSError, EOFError, zlib.error) as cause:
+        raise InputError(f"{file}, after line {number}: can't be read: {cause}") from cause
 
 
 def _read_parquet(file: Path) -> Iterator[tuple[Source, Any]]:
@@ -300,12 +303,15 @@ def _transformed(rows: Iterable[tuple[Source, Any]], reference: str | None) -> I
                 yield source, item
 
 
-def _fill(db: sqlite3.Connection, data: DataConfig, rows: Iterable[tuple[Source, Any]], check: RowCheck) -> None:
+def _fill(
+    db: sqlite3.Connection, data: DataConfig, rows: Iterable[tuple[Source, Any]], check: RowCheck, files: list[str]
+) -> None:
     db.execute("BEGIN")
     skipped: list[tuple[int, str]] = []
     limit = None if data.shuffle else data.limit
+    numbers = {file: number for number, file in enumerate(files)}
 
-    def usable() -> Iterator[tuple[int, bytes, str, int, bytes, int]]:
+    def usable() -> Iterator[tuple[int, bytes, str, int, int, bytes, int]]:
         order = 0
         encode = msgspec.json.Encoder().encode
         for source, row in _transformed(rows, data.preprocess.transform):
@@ -322,18 +328,18 @@ def _fill(db: sqlite3.Connection, data: DataConfig, rows: Iterable[tuple[Source,
                 if data.on_error == "stop":
                     fix = "correct the row, or set data.on_error=skip to leave such rows out"
                     raise InputError(f"{source}: {cause}; {fix}") from None
-                skipped.append((source.line, str(cause)))
+                skipped.append((source.line, f"{source.file}: {cause}" if len(files) > 1 else str(cause)))
                 if len(skipped) >= _PAGE:
                     db.executemany("INSERT INTO skipped VALUES (?, ?)", skipped)
                     skipped.clear()
                 continue
-            yield order, key, id, source.line, encode(content), own_id is not None
+            yield order, key, id, numbers.get(source.file, 0), source.line, encode(content), own_id is not None
             order += 1
 
-    db.executemany("INSERT INTO prompts VALUES (?, ?, ?, ?, ?, ?)", usable())
+    db.executemany("INSERT INTO prompts VALUES (?, ?, ?, ?, ?, ?, ?)", usable())
     db.executemany("INSERT INTO skipped VALUES (?, ?)", skipped)
     _number_repeats(db)
-    _refuse_duplicates(db, data)
+    _refuse_duplicates(db, data.on_error == "skip", files or ["the given rows"])
 
 
 def _as_prompt(order: int, key: bytes, id: str, content: _Content) -> Prompt:
@@ -354,30 +360,28 @@ def _number_repeats(db: sqlite3.Connection) -> None:
             db.execute("UPDATE prompts SET key = ?, id = ? WHERE ord = ?", [key, new_id, order])
 
 
-def _refuse_duplicates(db: sqlite3.Connection, data: DataConfig) -> None:
-    duplicate = """SELECT id, line, first FROM (SELECT ord, id, line, min(ord) OVER (PARTITION BY id) AS least,
-        first_value(line) OVER (PARTITION BY id ORDER BY ord) AS first FROM prompts
-        WHERE id IN (SELECT id FROM prompts GROUP BY id HAVING count(*) > 1)) WHERE ord > least ORDER BY ord"""
-    if data.on_error == "stop":
-        found = db.execute(f"{duplicate} LIMIT 1").fetchone()
-        if found:
-            id, line, first = found
-            name = data.input_path if isinstance(data.input_path, str) else "the input"
+def _refuse_duplicates(db: sqlite3.Connection, skip: bool, files: list[str]) -> None:
+    query = """SELECT p.id, p.file, p.line, f.file, f.line FROM prompts p
+        JOIN (SELECT id, min(ord) AS ord FROM prompts GROUP BY id HAVING count(*) > 1) least USING (id)
+        JOIN prompts f ON f.ord = least.ord WHERE p.ord > least.ord ORDER BY p.ord"""
+    for id, file, line, first_file, first_line in db.execute(query):
+        other = f"line {first_line}" if file == first_file else f"{files[first_file]}, line {first_line}"
+        problem = f"duplicate id {id!r}, also on {other}"
+        if not skip:
             fix = "give each row an id of its own, or set data.on_error=skip to use the first"
-            raise InputError(f"{name}, line {line}: duplicate id {id!r}, also on line {first}; {fix}")
-        return
-    db.execute(
-        f"INSERT INTO skipped SELECT line, 'duplicate id ' || id || ', also on line ' || first FROM ({duplicate})"
-    )
+            raise InputError(f"{Source(files[file], line)}: {problem}; {fix}")
+        where = f"{files[file]}: " if len(files) > 1 else ""
+        db.execute("INSERT INTO skipped VALUES (?, ?)", [line, where + problem])
     db.execute("DELETE FROM prompts WHERE ord NOT IN (SELECT min(ord) FROM prompts GROUP BY id)")
 
 
 def _shuffle(db: sqlite3.Connection, seed: int, limit: int | None) -> None:
     """Put the prompts into the order of a hash of seed and key, which doesn't depend on where a row stood."""
     db.create_function("shuffled", 1, lambda key: content_hash([seed, key.hex()])[:8], deterministic=True)
-    columns = "key, id, line, row, own_id"
+    columns = "key, id, file, line, row, own_id"
     db.execute(
-        "CREATE TABLE ordered (ord INTEGER PRIMARY KEY, key BLOB, id TEXT, line INTEGER, row BLOB, own_id INTEGER)"
+        "CREATE TABLE ordered (ord INTEGER PRIMARY KEY, key BLOB, id TEXT, file INTEGER, line INTEGER, row BLOB, "
+        "own_id INTEGER)"
     )
     db.execute(
         f"INSERT INTO ordered SELECT row_number() OVER (ORDER BY shuffled(key)) - 1, {columns} FROM prompts "

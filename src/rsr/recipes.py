@@ -13,7 +13,15 @@ from rsr.config import Origin, read_yaml
 from rsr.errors import ConfigError
 from rsr.registry import nearest
 
-_PATHS = ("data.input_path", "data.preprocess.transform", "verifier.type", "sampler.type", "sampler.replies")
+_PATHS = (
+    "data.input_path",
+    "data.preprocess.transform",
+    "verifier.type",
+    "sampler.type",
+    "sampler.replies",
+    "sampler.model_path",
+    "formatter.type",
+)
 
 
 class Found(NamedTuple):
@@ -88,10 +96,13 @@ def copy_to(folder: Path) -> Iterator[Path]:
 
 
 def _path_values(content: DictConfig) -> Iterator[tuple[str, Any]]:
+    plain = OmegaConf.to_container(content, resolve=False)
     for key in _PATHS:
-        value = OmegaConf.select(content, key, throw_on_resolution_failure=False)
+        value: Any = plain
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
         if value is not None:
-            yield key, OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+            yield key, value
     formatters = content.get("formatter")
     if OmegaConf.is_list(formatters):
         for number, formatter in enumerate(formatters):

@@ -165,9 +165,13 @@ def first_problem(error: Any, where: str = "", known: Collection[str] = ()) -> s
         path = parent
         branches = [other["msg"] for other in others if list(other["loc"][:-1]) == list(problem["loc"][:-1])]
         text = " or ".join(dict.fromkeys([text, *(msg.removeprefix("Input should be ") for msg in branches)]))
-    hidden = isinstance(given, Mapping | list) or problem["type"] == "value_error" or is_secret(path)
+    hidden = isinstance(given, Mapping | list) or problem["type"] == "value_error" or _under_secret(path)
     shown = "" if hidden else f" (it is {given!r})"
     return f"{path}: {text}{shown}" if path else text
+
+
+def _under_secret(path: str) -> bool:
+    return any(is_secret(part) for part in path.split("."))
 
 
 def nearest(name: str, known: Any) -> str:

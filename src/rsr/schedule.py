@@ -104,12 +104,26 @@ class Stream:
         self._needs = needs
         self._steps = 0
         self._boundary = 0
+        self._last = max(self.results, default=-1)
+        self._ahead: tuple[float, int] | None = None
+        self._ahead_known = False
         self.need = needs(self.valid)
         self._look()
         self.advance()
 
+    def learn(self, rollout: Rollout) -> None:
+        """Take down what became of an index."""
+        self.results[rollout.index] = rollout
+        self._last = max(self._last, rollout.index)
+
+    def launch(self, draw: Draw) -> None:
+        """Take down that a request is on its way."""
+        self.in_flight[draw.start] = draw
+        self._ahead_known = False
+
     def advance(self) -> None:
         """Move over what has been decided since, stop where the rules say, and bound where that can be."""
+        self._ahead_known = False
         while self.stop is None:
             rollout = self.results.get(self.prefix)
             if rollout is None or not rollout.decided:
@@ -162,6 +176,8 @@ class Stream:
                 low = index
             if need == 0 or len(known) >= rules.max_rollouts:
                 return low, index
+            if low >= 0 and index > self._last:
+                return low, end
             rollout = self.results.get(index)
             if rollout is None or not rollout.decided:
                 unknown += 1
@@ -199,6 +215,11 @@ class Stream:
         The chance is that of fewer than `need` hits among the unknown indices before it, with a beta-binomial whose
         prior has the weight of two draws at the run's own rate.
         """
+        if not self._ahead_known:
+            self._ahead, self._ahead_known = self._looked_ahead(pass_rate), True
+        return self._ahead
+
+    def _looked_ahead(self, pass_rate: float) -> tuple[float, int] | None:
         if self.stop is not None or self.stuck or self.rules.policy == "steps":
             return None
         missing = self.missing(self.high)
@@ -291,7 +312,7 @@ class Schedule:
             stream = self.open_streams.get(self._ready[0])
             draw = stream.wanted(most) if stream else None
             if stream is not None and draw is not None:
-                stream.in_flight[draw.start] = draw
+                stream.launch(draw)
                 return draw
             self._queued.discard(heapq.heappop(self._ready))
         return self._speculate() if self.input_ended and self.rules.speculate > 0 else None
@@ -321,7 +342,7 @@ class Schedule:
         stream.in_flight.pop(draw.start, None)
         stream.stuck.update(stuck)
         for rollout in rollouts:
-            stream.results[rollout.index] = rollout
+            stream.learn(rollout)
         return self._changed(stream)
 
     def _changed(self, stream: Stream) -> Update:
@@ -357,5 +378,5 @@ class Schedule:
             return None
         _, index, stream = best
         draw = Draw(stream.order, index, 1, speculative=True)
-        stream.in_flight[index] = draw
+        stream.launch(draw)
         return draw

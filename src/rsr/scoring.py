@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -53,17 +55,16 @@ def score_file(source: Path, check: Check, out: Path) -> Scored:
     except OSError as cause:
         raise StoreError(f"{out}: can't be written: {cause.strerror}") from cause
     finally:
-        staged.unlink(missing_ok=True)
+        with suppress(OSError):
+            staged.unlink()
     return counts
 
 
 def _judged(source: Path, check: Check, pool: Pool) -> Iterator[tuple[dict[str, Any], Verdict]]:
     pending: deque[tuple[dict[str, Any], Verdict | Future[Verdict]]] = deque()
     for row in _rows(source, check):
-        metadata = row.get("metadata") or {}
-        answer = row.get("answer", metadata.get("answer"))
-        choices = row.get("choices", metadata.get("choices"))
-        pending.append((row, check.submit(row["response"], answer, choices, metadata, pool)))
+        answer, choices = _given(row, "answer"), _given(row, "choices")
+        pending.append((row, check.submit(row["response"], answer, choices, row.get("metadata") or {}, pool)))
         if len(pending) >= _AHEAD:
             yield _settled(pending.popleft())
     while pending:
@@ -77,20 +78,38 @@ def _settled(item: tuple[dict[str, Any], Verdict | Future[Verdict]]) -> tuple[di
 
 def _rows(source: Path, check: Check) -> Iterator[dict[str, Any]]:
     decode = msgspec.json.Decoder().decode
-    with gzip.open(source) if source.suffix == ".gz" else source.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            where = f"{source}, line {number}"
-            try:
-                row = decode(line)
-            except (msgspec.DecodeError, UnicodeDecodeError) as cause:
-                raise InputError(f"{where}: not JSON ({cause}); correct the line") from None
-            if not isinstance(row, dict) or not isinstance(row.get("response"), str | Mapping):
-                raise InputError(f"{where}: there is no response in it; a row is an object with response and answer")
-            if check.needs_answer and row.get("answer", (row.get("metadata") or {}).get("answer")) is None:
-                raise InputError(f"{where}: there is no answer in it; the verifier {check.name} needs one")
-            yield row
+    for number, line in _lines(source):
+        where = f"{source}, line {number}"
+        try:
+            row = decode(line)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
+            raise InputError(f"{where}: not JSON ({cause}); correct the line") from None
+        if not isinstance(row, dict) or not isinstance(row.get("response"), str | Mapping):
+            raise InputError(f"{where}: there is no response in it; a row is an object with response and answer")
+        if not isinstance(row.get("metadata"), Mapping | None):
+            raise InputError(f"{where}: metadata must be an object, is a {type(row['metadata']).__name__}")
+        if check.needs_answer and _given(row, "answer") is None:
+            raise InputError(f"{where}: there is no answer in it; the verifier {check.name} needs one")
+        yield row
+
+
+def _lines(source: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers."""
+    number = 0
+    try:
+        with gzip.open(source) if source.suffix == ".gz" else source.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+                if text.strip():
+                    yield number, text
+    except (OSError, EOFError, zlib.error) as cause:
+        raise InputError(f"{source}, after line {number}: can't be read: {cause}") from cause
+
+
+def _given(row: Mapping[str, Any], name: str) -> Any:
+    """A row's `answer` or `choices`: its own, else its metadata's."""
+    own = row.get(name)
+    return (row.get("metadata") or {}).get(name) if own is None else own
 
 
 def _counted(counts: Scored, verdict: Verdict) -> Scored:

@@ -20,10 +20,11 @@ import rsr
 from rsr import prompts as prompts_index
 from rsr import recipes
 from rsr.config import Loaded, changes, from_mapping, load
-from rsr.engine import Engine, Feed, Progress, Settings
+from rsr.engine import Engine, Feed, Settings
 from rsr.errors import InputError, RSRError, RunDirError
 from rsr.hashing import content_hash
 from rsr.parts import NOTHING, Given, Parts, build
+from rsr.progress import Progress
 from rsr.prompts import Change, Prompts
 from rsr.redaction import REDACTED, Redactor, redacted
 from rsr.replay import Stored, replay
@@ -223,7 +224,7 @@ class Session:
         return self._ended(summary, code, error)
 
     async def _sample(self, store: RolloutStore) -> tuple[RSRError | None, int | None]:
-        fresh = not store.counts()[1]
+        fresh = store.is_empty()
         sampler = self.parts.sampler
         try:
             if fresh:

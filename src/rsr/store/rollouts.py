@@ -22,10 +22,11 @@ from typing import NamedTuple
 import msgspec
 import zstandard
 
-from rsr.completions import split_completion
+from rsr.completions import encodable, split_completion
 from rsr.errors import StoreError
 from rsr.hashing import ANSWER_KEY_FUNCTION
 from rsr.migrations import migrate
+from rsr.redaction import redacted
 from rsr.store.migrations import ROLLOUT_MIGRATIONS
 from rsr.types import Completion, Outcome, Prompt, Reason, Rollout, Verdict
 
@@ -85,7 +86,9 @@ class RolloutStore:
                 self._db.execute("PRAGMA journal_mode = WAL")
                 self._db.execute("PRAGMA synchronous = NORMAL")
             migrate(self._db, ROLLOUT_MIGRATIONS, self.path)
-            if not readonly:
+            if readonly:
+                self._db.execute("PRAGMA query_only = ON")
+            else:
                 self._note_functions()
         except (sqlite3.Error, OSError) as cause:
             raise StoreError(f"{self.path}: can't be opened: {cause}") from cause
@@ -120,7 +123,7 @@ class RolloutStore:
 
     def verifier_id(self, name: str, params: Mapping[str, object], version: str) -> int:
         """The number under which verdicts of this verifier are stored."""
-        row = (name, json.dumps(params, sort_keys=True, default=str), version)
+        row = (name, json.dumps(redacted(params), sort_keys=True, default=str), version)
         if row not in self._verifiers:
             self._db.execute("INSERT OR IGNORE INTO verifiers (name, params, version) VALUES (?, ?, ?)", row)
             found = self._db.execute(
@@ -186,11 +189,10 @@ class RolloutStore:
             split = split_completion(completion)
             rollout.response, rollout.reasoning = split.response, split.reasoning
 
-    def counts(self) -> tuple[int, int]:
-        """How many prompts have rollouts here, and how many rollouts there are."""
-        streams = self._db.execute("SELECT count(*) FROM streams WHERE sampling_key = ?", [self._sampling_key])
-        query = "SELECT count(*) FROM rollouts r JOIN streams s USING (stream) WHERE s.sampling_key = ?"
-        return streams.fetchone()[0], self._db.execute(query, [self._sampling_key]).fetchone()[0]
+    def is_empty(self) -> bool:
+        """Whether nothing has been sampled yet under this sampling key."""
+        query = "SELECT 1 FROM streams JOIN rollouts USING (stream) WHERE sampling_key = ? LIMIT 1"
+        return self._db.execute(query, [self._sampling_key]).fetchone() is None
 
     # Inside
 
@@ -204,7 +206,9 @@ class RolloutStore:
         columns = "stream, idx, lim, outcome, finish_reason, seed, prompt_tokens, completion_tokens"
         for part in _parts(streams):
             marks = ",".join("?" * len(part))
-            query = f"SELECT {columns}, answer_key, has_reasoning FROM rollouts WHERE stream IN ({marks}) ORDER BY 1, 2, 3"
+            query = (
+                f"SELECT {columns}, answer_key, has_reasoning FROM rollouts WHERE stream IN ({marks}) ORDER BY 1, 2, 3"
+            )
             for row in self._db.execute(query, part):
                 yield (
                     row[0],
@@ -254,7 +258,7 @@ class RolloutStore:
             rollout.index,
             rollout.limit,
             rollout.outcome.value,
-            rollout.finish_reason,
+            encodable(rollout.finish_reason),
             rollout.seed,
             rollout.prompt_tokens,
             rollout.completion_tokens,
@@ -268,13 +272,14 @@ class RolloutStore:
     def _add_verdict(self, stream: int, rollout: Rollout, said: Said) -> None:
         verdict = said.verdict
         reason = verdict.reason.value if verdict.reason else None
-        row = (stream, rollout.index, rollout.limit, said.key, said.verifier, verdict.score, verdict.extracted, reason)
+        extracted, detail = (None if text is None else encodable(text) for text in (verdict.extracted, verdict.detail))
+        row = (stream, rollout.index, rollout.limit, said.key, said.verifier, verdict.score, extracted, reason, detail)
         self._db.execute(
             """INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
             ON CONFLICT DO UPDATE SET verifier = excluded.verifier, score = excluded.score,
                 extracted = excluded.extracted, reason = excluded.reason, detail = excluded.detail
             WHERE verdicts.reason = 'verifier_error'""",
-            (*row, verdict.detail),
+            row,
         )
 
     def _note_functions(self) -> None:
@@ -284,8 +289,7 @@ class RolloutStore:
         return _Transaction(self._db, self.path)
 
     def _pack(self, text: str, reasoning: str | None) -> bytes:
-        # A lone surrogate, as some tokenizers give, is not UTF-8; it must not cost the completion.
-        raw = msgspec.msgpack.encode([_encodable(text), None if reasoning is None else _encodable(reasoning)])
+        raw = msgspec.msgpack.encode([encodable(text), None if reasoning is None else encodable(reasoning)])
         return raw if len(raw) < _SMALL else self._compress(raw)
 
     def _unpack(self, content: bytes) -> tuple[str, str | None]:
@@ -337,11 +341,3 @@ def effective(rollouts: Sequence[Rollout], limit: int) -> list[Rollout]:
 def _parts(values: Sequence[object]) -> Iterator[list[object]]:
     for start in range(0, len(values), _BATCH):
         yield list(values[start : start + _BATCH])
-
-
-def _encodable(text: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace").decode()
-    return text

@@ -85,6 +85,8 @@ class RunDir:
         """
         try:
             content = yaml.safe_load(self.config.read_text(encoding="utf-8"))
+            if isinstance(content, dict) and "schema_version" not in content:
+                raise RunDirError(f"{self.path} is not a run directory: its config.yaml was not written by a run")
             version = content["schema_version"]
             if version > SCHEMA_VERSION:
                 raise RunDirError(f"{self.config}: was written by a newer version of rsr; upgrade rsr")
@@ -93,8 +95,9 @@ class RunDir:
             )
         except OSError:
             raise RunDirError(f"{self.path} is not a run directory: there is no config.yaml in it") from None
-        except (yaml.YAMLError, KeyError, TypeError) as cause:
-            raise RunDirError(f"{self.config}: is damaged ({type(cause).__name__}: {cause})") from None
+        except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as cause:
+            problem = f"{type(cause).__name__}: {cause}".splitlines()[0]
+            raise RunDirError(f"{self.config}: is damaged ({problem}); use another work_dir") from None
 
     def store_config(self, stored: StoredConfig, rsr_version: str) -> None:
         """Write the config; secrets must have been redacted."""
@@ -120,7 +123,10 @@ class Lease:
     def __init__(self, run_dir: RunDir) -> None:
         self._path = run_dir.path / "lease.json"
         self._beaten = 0.0
-        self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as cause:
+            raise RunDirError(f"work_dir: {self._path} can't be written: {cause.strerror}") from cause
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

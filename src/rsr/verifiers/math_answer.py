@@ -16,42 +16,48 @@ _JOINT = re.compile(
 )
 _FIELD = re.compile(
     r"####[ \t]*([^\n]+)|<(?:final_?)?(?:answer|ans)>\s*(.{1,2000}?)\s*</(?:final_?)?(?:answer|ans)>"
-    r"|[\"'](?:final_?)?(?:answer|result)[\"']\s{0,3}:\s{0,3}(?:\"((?:[^\"\\\n]|\\.){1,2000})\"|([-+.\d][^,}\n]{0,200}))",
+    r"|[\"'](?:final_?)?(?:answer|result)[\"']\s{0,3}:\s{0,3}"
+    r"(?:\"((?:[^\"\\\n]|\\.){1,2000})\"|([-+.\d][^,}\n]{0,200}))",
     re.I | re.S,
 )
 _PHRASE = re.compile(
-    r"(?:\b(?:answer|result|solution|ans)\b(?: (?:to|for|of) (?:the|this|our) (?:question|problem|equation))?[ *_]{0,4}"
-    r"(?:\bis\b(?! not\b)|\bare\b|:|=|\bequals\b|\bwould be\b|\bmust be\b|\bshould be\b|\bcomes? out to(?: be)?\b|\n)"
-    r"|\b(?:antwort (?:ist|lautet)|respuesta(?: final| correcta)? (?:es|:)|respuesta:|réponse(?: finale)? (?:est|:)|risposta (?:è|:)"
-    r"|resposta(?: final)? (?:é|:)|ответ:?)|答案(?:是|为|為)?|答え(?:は)?|정답은?|答[:：])[ \t*_:：]{0,6}",
+    r"(?:\b(?:answers?|results?|solutions?|ans)\b"
+    r"(?: (?:to|for|of) (?:the|this|our) (?:question|problem|equation))?[ *_]{0,4}"
+    r"(?:\bis\b(?! not\b)|\bare\b|:|=|\bequals\b|\b(?:would|must|should) be\b|\bcomes? out to(?: be)?\b|\n)"
+    r"|\b(?:antwort (?:ist|lautet)|respuesta(?: final| correcta)? (?:es|:)|respuesta:|réponse(?: finale)? (?:est|:)"
+    r"|risposta (?:è|:)|resposta(?: final)? (?:é|:)|ответ:?)|答案(?:是|为|為)?|答え(?:は)?|정답은?|答[:：])[ \t*_:：]{0,6}",
     re.I,
 )
 _UNREAL = re.compile(
-    r"(?:\b(?:if|suppose|assume|assuming|whether|might think|may think|could think|would think|don['’]t think|not)\b(?: that)?)"
-    r"[\s*_]{0,3}(?:the |our |my |final |correct ){0,3}\Z",
+    r"(?:\b(?:if|suppose|assume|assuming|whether|might think|may think|could think|would think|don['’]t think|not)\b"
+    r"(?: that)?)[\s*_]{0,3}(?:the |our |my |final |correct ){0,3}\Z",
     re.I,
 )
 _ADVERB = re.compile(
-    r"(?:\s|\*\*|__|:|=(?!=)|(?:therefore|thus|indeed|then|simply|just|clearly|hence|now|approximately|about|exactly|equal to|given by"
-    r"|as follows|going to be|also|indeed|still|actually|probably|the)\b,?)*+",
+    r"(?:\s|\*\*|__|:|=(?!=)|(?:therefore|thus|indeed|then|simply|just|clearly|hence|now|approximately|about|exactly"
+    r"|equal to|given by|as follows|going to be|also|still|actually|probably|the)\b,?)*+",
     re.I,
 )
 _FORMULA = re.compile(
-    r"\$\$(.+?)\$\$|\\\[(.+?)\\\]|\\\((.+?)\\\)|(?<![\\$\w])\$(?=[^\s$])([^$\n]{1,400}?)(?<![\s\\])\$(?!\w)", re.S
+    r"\$\$([^$]{1,2000}?)\$\$|\\\[(.{1,2000}?)\\\]|\\\((.{1,2000}?)\\\)"
+    r"|(?<![\\$\w])\$(?=[^\s$])([^$\n]{1,400}?)(?<![\s\\])\$(?!\w)",
+    re.S,
 )
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*|__([^_\n]{1,200})__")
 _NUMBER = re.compile(
-    r"(?<![\w.])(?:[-+−](?=[\d.$]))?[$€£]?(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?: \d{3})+(?!\d)|\d+\s\d+/\d+|\d+/\d+|\d*\.\d+(?:\(\d+\))?|\d+)"
+    r"(?<![\w.])(?:[-+−](?=[\d.$]))?[$€£]?"
+    r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?: \d{3})+(?!\d)|\d+\s\d+/\d+|\d+/\d+|\d*\.\d+(?:\(\d+\))?|\d+)"
     r"(?:[eE][-+]?\d+)?(?:\s?%|\s?percent\b)?(?![\w])(?!\.\d)"
 )
 _SENTENCES = re.compile(r"(?<=[.!?。])(?=\s|[A-Z\u4e00-\u9fff])|\n")
 _STOP = re.compile(
-    r"(?:[,.;!?]?\s+|\b)(?:because|since|as (?:the|we|it|there)|which|where|when|so|for|given|based|after|by|from|if|but|however|that|since|in this"
-    r"|in the|per the|making|meaning|rounded|considering|using|with)\b|[.!?](?=\s|$)(?<!\d\.\d)|\n|。|；",
+    r"(?:[,.;!?]?\s+|\b)(?:because|since|as (?:the|we|it|there)|which|where|when|so|for|given|based|after|by|from|if"
+    r"|but|however|that|in this|in the|per the|making|meaning|rounded|considering|using|with)\b"
+    r"|[.!?](?=\s|$)(?<!\d\.\d)|\n|。|；",
     re.I,
 )
 _CORRECTION = re.compile(
-    r"\b(?:wait|actually|correction|no,|sorry|scratch that|mistake|oops|hmm|recheck|re-check|i meant)\b|不对|更正", re.I
+    r"\b(?:wait|actually|correction|no,|sorry|scratch that|mistake|oops|hmm|re-?check|i meant)\b|不对|更正", re.I
 )
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 
@@ -62,11 +68,9 @@ def final_expression(text: str) -> str | None:
     if boxed:
         later = _phrase(text, box_end) if _CORRECTION.search(text, box_end) else None
         return later or boxed
-    field = None
-    for field in _FIELD.finditer(text):
-        pass
-    if field:
-        content = next(group for group in field.groups() if group).strip()
+    fields = list(_FIELD.finditer(text))
+    if fields:
+        content = next(group for group in fields[-1].groups() if group).strip()
         return _first_expression(content) or content
     return _phrase(text, 0) or _whole(text) or _last(text)
 
@@ -152,7 +156,7 @@ def _first_expression(text: str) -> str | None:
 def _whole(text: str) -> str | None:
     """A response that is nothing but an expression."""
     bare = text.strip(" \n*`")
-    if len(bare) > 300 or "\n" in bare:
+    if len(bare) > 300 or "\n" in bare or bare.endswith("?") or "\\boxed" in bare:
         return None
     formula = _FORMULA.fullmatch(bare.rstrip("."))
     if formula:

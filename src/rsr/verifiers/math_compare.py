@@ -25,7 +25,16 @@ _RATIO = re.compile(r"\s?([^:,=]{1,60})\s?:\s?([^:,=]{1,60})")
 
 
 def equal(gold: str, given: str, algebra: Equal | None = None) -> bool | None:
-    """Whether two cleaned texts are the same answer; None: only algebra can tell, and none was given."""
+    """Whether two cleaned texts are the same answer.
+
+    Args:
+        gold: the reference.
+        given: the answer.
+        algebra: decides what is left.
+
+    Returns:
+        None: only algebra can tell, and none was given.
+    """
     if _bare(gold) == _bare(given):
         return True
     one, other = parsed(gold), parsed(given)
@@ -36,7 +45,7 @@ def equal(gold: str, given: str, algebra: Equal | None = None) -> bool | None:
 
 def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> bool | None:
     bodies = (one.body, other.body)
-    values = exact(bodies[0]), exact(bodies[1])
+    values = exact(_untexted(bodies[0])), exact(_untexted(bodies[1]))
     if values[0] is not None and values[1] is not None:
         return _same_quantity(one, other, values[0], values[1])
     if one.unit and other.unit and one.unit != other.unit:
@@ -45,8 +54,8 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
         return False
     if _bare(bodies[0]) == _bare(bodies[1]):
         return True
-    if "=" in other.body and "=" not in one.body:  # 3 + 4 = 7
-        return equal(one.body, other.body.rpartition("=")[2].strip(), algebra)
+    if "=" not in one.body and (last := _last_side(other.body)):
+        return equal(one.body, last, algebra)
     for compare in (_words, _bases, _ratios, _plus_minus, _matrices, _collections):
         verdict = compare(*bodies, algebra)
         if verdict is not None:
@@ -58,8 +67,8 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
 
 # factor and dimension of the units that are converted
 _UNITS = {
-    "mm": (Fraction(1, 1000), "m"), "cm": (Fraction(1, 100), "m"), "m": (Fraction(1), "m"), "km": (Fraction(1000), "m"),
-    "mg": (Fraction(1, 1000), "g"), "g": (Fraction(1), "g"), "kg": (Fraction(1000), "g"), "ml": (Fraction(1, 1000), "l"),
+    "mm": (Fraction(1, 1000), "m"), "cm": (Fraction(1, 100), "m"), "m": (Fraction(1), "m"),
+    "km": (Fraction(1000), "m"), "mg": (Fraction(1, 1000), "g"), "g": (Fraction(1), "g"), "kg": (Fraction(1000), "g"), "ml": (Fraction(1, 1000), "l"),
     "l": (Fraction(1), "l"), "s": (Fraction(1), "s"), "min": (Fraction(60), "s"), "h": (Fraction(3600), "s"),
 }  # fmt: skip
 
@@ -99,6 +108,19 @@ def _endless(value: Fraction) -> bool:
     return rest != 1
 
 
+def _last_side(text: str) -> str | None:
+    """`7` of `3 + 4 = 7`; not of a list, and not for a sum's `k=1`."""
+    at = text.rfind("=")
+    if at < 1 or text[at - 1] in "<>!" or text.count("{", 0, at) != text.count("}", 0, at) or len(_parts(text)[1]) > 1:
+        return None
+    return text[at + 1 :].strip()
+
+
+def _untexted(text: str) -> str:
+    match = _TEXT.fullmatch(text)
+    return match[1].strip() if match else text
+
+
 def _bare(text: str) -> str:
     text = _TEXT.sub(r"\1", text)
     text = _TIMES.sub("*", text)
@@ -113,11 +135,8 @@ def _words(gold: str, given: str, algebra: Equal | None) -> bool | None:
     first, second = (_TEXT.sub(r" \1 ", text).strip(" ()[]*\"'.") for text in (gold, given))
     plain = [_LETTERS.fullmatch(text) is not None and "\\" not in text for text in (first, second)]
     if all(plain) and (len(first) > 1 or len(second) > 1 or "text" in gold + given):
-        return (
-            _folded(first) == _folded(second) or None
-            if len(first) < 4 > len(second)
-            else _folded(first) == _folded(second)
-        )
+        same = _folded(first) == _folded(second)
+        return True if same else (None if max(len(first), len(second)) < 4 else False)
     if plain[0] and len(first) > 3 and not _is_product(first):
         return False if exact(given) is not None else None
     if len(re.findall(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}", _TEXT.sub("", given))) >= 3:

@@ -1,6 +1,6 @@
-"""Exact values of numbers as people write them: a small calculator over rationals, and no floats anywhere.
+r"""Exact values of numbers as people write them: a small calculator over rationals, and no floats anywhere.
 
-    1,234.5   10 000   3/4   \\frac34   2\\frac{1}{2}   1.5 \\times 10^{3}   2e-5   0.\\overline{3}   2^{10}   10!   \\sqrt{16}
+    1,234.5   10 000   3/4   \frac34   2\frac{1}{2}   1.5 \times 10^{3}   2e-5   0.\overline{3}   2^{10}   10!
 
 Whatever has letters, or is too large to be worth it, has no exact value here.
 """
@@ -21,15 +21,13 @@ _TOKEN = re.compile(
 )
 _THOUSANDS = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?!\d|,\d)|(?<![\d.])\d{1,3}(?:[ _'’]\d{3})+(?![\d])")
 _SAFE = re.compile(r"[-\d\s.,+*/^!(){}\[\]eE_'’\\a-z]*")
-_WORDS = {
-    word: value
-    for value, word in enumerate(
-        (
-            "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-            "seventeen eighteen nineteen twenty"
-        ).split()
-    )
-} | {word: 10 * (at + 2) for at, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split())}
+_UNITS = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen"
+)
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
+_WORDS = {word: value for value, word in enumerate(_UNITS.split())}
+_WORDS |= {word: 10 * tens for tens, word in enumerate(_TENS.split(), start=2)}
 
 
 class _NoValue(Exception):
@@ -170,7 +168,7 @@ class _Calculator:
         raise _NoValue
 
     def _mixed(self, whole: Fraction) -> Fraction:
-        """`2\\frac{1}{2}` and `2 1/2`."""
+        r"""`2\frac{1}{2}` and `2 1/2`."""
         following = self._tokens[self._at : self._at + 3]
         if following[:1] == ["\\frac"] and whole.denominator == 1:
             self._at += 1

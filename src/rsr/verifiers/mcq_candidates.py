@@ -58,7 +58,10 @@ class Labels(NamedTuple):
     hedged: bool
 
 
-_OPEN = r"(?:[*_`\"'“‘’(\[{<$~ ]|\\(?:text|textbf|mathrm|mathbf|textit|boxed|fbox)\b|\\[(\[]){0,8}+(?:(?:option|choice|选项)[ *]{1,3})?[(*]{0,3}"
+_OPEN = (
+    r"(?:[*_`\"'“‘’(\[{<$~ ]|\\(?:text|textbf|mathrm|mathbf|textit|boxed|fbox)\b|\\[(\[]){0,8}+"
+    r"(?:(?:option|choice|选项)[ *]{1,3})?[(*]{0,3}"
+)
 _CLOSE = r"(?:[*_`\"”’)\]}>$~]|'(?![A-Za-z])|\\[)\]]){0,8}+"
 _ITEM = re.compile(
     rf"({_OPEN})([A-Z]{{1,10}}|[a-z]|\d{{1,2}})({_CLOSE})(?![A-Za-z0-9À-ɏЀ-ӿ_+#^%]|['’][A-Za-z]|-[A-Za-z0-9]|\.\d)",
@@ -74,7 +77,8 @@ _FOLLOWERS = re.compile(
 )
 _HYPOTHESIS = re.compile(r"[\s*_)\],]{0,4}(?:only )?(?:if|unless)\b|[\s*_)\]]{0,4}\?", re.I)
 _OR = re.compile(
-    r"\b(?:or|oder|ou|或者?|maybe|perhaps|possibly)\s{1,3}(?:also |option |choice |possibly |maybe |perhaps )?[(*]{0,3}([A-Z])(?![A-Za-z0-9'’])"
+    r"\b(?:or|oder|ou|或者?|maybe|perhaps|possibly)\s{1,3}(?:also |option |choice |possibly |maybe |perhaps )?"
+    r"[(*]{0,3}([A-Z])(?![A-Za-z0-9'’])"
 )
 
 
@@ -289,8 +293,10 @@ def _closes(text: str, at: int) -> bool:
 
 
 _LABEL_LINE = re.compile(
-    r"^[ \t>#]{0,6}(?:[-•][ \t])?[*_`(\[$\\{\"']{0,6}(?:(?:boxed|text|textbf)\{)?(?:(?:option|choice|answer|letter)[ \t:]{1,3}[*(\[]{0,3})?"
-    r"([A-Za-z]|\d{1,2})(?P<close>[)\].:*_`}$\"'、]{0,6})(?P<rest>(?:[ \t][^\n]*|(?<=[)\].:*、])[^\s\w][^\n]*|(?<=[).:、])\w[^\n]*)?)$",
+    r"^[ \t>#]{0,6}(?:[-•][ \t])?[*_`(\[$\\{\"']{0,6}(?:(?:boxed|text|textbf)\{)?"
+    r"(?:(?:option|choice|answer|letter)[ \t:]{1,3}[*(\[]{0,3})?"
+    r"([A-Za-z]|\d{1,2})(?P<close>[)\].:*_`}$\"'、]{0,6})"
+    r"(?P<rest>(?:[ \t][^\n]*|(?<=[)\].:*、])[^\s\w][^\n]*|(?<=[).:、])\w[^\n]*)?)$",
     re.M | re.I,
 )
 

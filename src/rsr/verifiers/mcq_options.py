@@ -108,9 +108,9 @@ def _from_text(answer: str, options: Options) -> tuple[frozenset[str], Options]:
     if len(same) == 1:
         return frozenset(same), options
     letters = [char for char in re.sub(r"and", "", text) if char.isalpha()]
-    if (_SET.fullmatch(text) or (text.isalpha() and text.isupper())) and len(set(letters)) == len(letters):
-        if all(letter in options or not options for letter in letters):
-            return frozenset(letters), options
+    known = len(set(letters)) == len(letters) and all(letter in options or not options for letter in letters)
+    if known and (_SET.fullmatch(text) or (text.isalpha() and text.isupper())):
+        return frozenset(letters), options
     labelled = _LABELLED.fullmatch(text)
     if labelled and (not options or _label(labelled[1]) in options):
         label = _label(labelled[1])

@@ -24,14 +24,14 @@ class Cue:
 
     Args:
         expression: matched from the first letter of a word on.
-        words: in lower case; none begins with another.
+        words: in lower case, an underscore for a space; none begins with another.
         foreign: further words, outside ASCII.
     """
 
     def __init__(self, expression: str, words: str, foreign: str = "") -> None:
         self._expression = re.compile(expression, re.I)
-        self._words = tuple(words.replace("_", " ").split(" ")) if words else ()
-        self._foreign = tuple(foreign.replace("_", " ").split(" ")) if foreign else ()
+        self._words = tuple(word.replace("_", " ") for word in words.split())
+        self._foreign = tuple(word.replace("_", " ") for word in foreign.split())
 
     def matches(self, text: str, lower: str) -> Iterator[re.Match[str]]:
         """All matches, word by word; `lower` is the text in lower case, position by position."""
@@ -48,8 +48,8 @@ _START = r"(?<![\w])"
 _END = r"(?![A-Za-zÀ-ɏ])"
 _MARK = r"[ \t*_`\"'“”’)\]}]{0,6}"
 _ADVERB = _words(
-    "indeed clearly therefore thus definitely certainly probably likely most simply obviously hence then also still now",
-    "just surely actually really undoubtedly again the correct best final right option choice letter answer number",
+    "indeed clearly therefore thus definitely certainly probably likely most simply obviously hence then also still",
+    "now just surely actually really undoubtedly again the correct best final right option choice letter answer number",
     "labell?ed either between ist est die la le lettre opci[oó]n op[cç][aã]o opzione buchstabe going_to_be as_follows",
     "in_fact of_course given_by вариант буква 选项 選項 项 選択肢 選 选择 选",
 )
@@ -138,8 +138,8 @@ CONCLUDE = Cue(
 IS_CORRECT = re.compile(
     r"[)\].:*_`\"'”\s]{0,6}(?:\([^()\n]{1,80}\)[*\s]{0,4}|[:.)] {0,2}[^.\n]{1,60}?\s)?(?:\*{0,2}\s{0,2})"
     + _any(
-        r"\bis (?:(?:therefore|thus|indeed|clearly|definitely|also|then|hence|actually|in fact|certainly|the|a|only|most"
-        r"|one|my) ){0,4}(?:correct|right|best|appropriate|accurate|answer|true|final answer|valid|choice)"
+        r"\bis (?:(?:therefore|thus|indeed|clearly|definitely|also|then|hence|actually|in fact|certainly|the|a|only"
+        r"|most|one|my) ){0,4}(?:correct|right|best|appropriate|accurate|answer|true|final answer|valid|choice)"
         r"(?! (?:only )?if\b)(?!-)",
         "(?:是|为)?(?:正确|正確)",
         *("是答案", "が正解", "이 정답", "가 정답"),
@@ -162,7 +162,8 @@ UNREAL = re.compile(
         rf"{_DONT} (?:\w{{1,12}} )?(?:{_THINK}|true|the case|sure|be)(?: if| that| whether)?",
         rf"{_DONT}|\b(?:would not|shouldn['’]t|tempt(?:ed|ing) to)|如果|假设|若|假如|不|并非",
     )
-    + r"[\s,*_:(\"'“]{0,4}(?:(?:the|our|my|a|option|choice|correct|right|final|best|only|true|just)[\s*_(]{1,3}){0,4}\Z",
+    + r"[\s,*_:(\"'“]{0,4}"
+    + r"(?:(?:the|our|my|a|option|choice|correct|right|final|best|only|true|just)[\s*_(]{1,3}){0,4}\Z",
     re.I,
 )
 """Before a phrase or label: it is hypothetical, denied, or somebody else's."""
@@ -189,8 +190,8 @@ CORRECTION = re.compile(
     r"\b"
     + _words(
         r"wait actually correction no, no\. sorry instead rather however but hmm+ oops mistake revis\w+ fix\w* let_me",
-        r"scratch_that on_second_thoughts? re-?check\w* re-?consider\w* i_meant changed?_my_mind final(?:ly)? nein, non,",
-        "perdón",
+        r"scratch_that on_second_thoughts? re-?check\w* re-?consider\w* i_meant changed?_my_mind final(?:ly)? nein,",
+        "non, perdón",
     )
     + "|不对|等等|更正|纠正|错了|修正",
     re.I,
@@ -202,8 +203,8 @@ _FILLER = _words(
     "correct(?:ion)? option choice let_me think it['’]s",
 )
 CORRECTED = Cue(
-    r"\b(?:wait|actually|correction|no|sorry|scratch that|or rather|on second thoughts?|hmm+|oops|i meant?|make that|更正"
-    rf"|不对|应该是)\b[\s,.:;!…—–-]{{0,5}}(?:{_FILLER}[\s,:.—-]{{1,3}}){{0,6}}",
+    r"\b(?:wait|actually|correction|no|sorry|scratch that|or rather|on second thoughts?|hmm+|oops|i meant?|make that"
+    rf"|更正|不对|应该是)\b[\s,.:;!…—–-]{{0,5}}(?:{_FILLER}[\s,:.—-]{{1,3}}){{0,6}}",
     "wait actually correction no sorry scratch_that or_rather on_second_thought hmm oops i_mean make_that",
     "更正 不对 应该是",
 )

@@ -1,0 +1,29 @@
+"""Counters of a run at work, for the display. The truth is in the store."""
+
+from __future__ import annotations
+
+import time
+
+
+class Progress:
+    """What this process has done so far.
+
+    Attributes:
+        total: prompts of the input.
+        started: monotonic time.
+        replayed: prompts that had rollouts before.
+        done: prompts that are closed for now: satisfied, out of budget, refused or incomplete.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.started = time.monotonic()
+        self.replayed = self.done = 0
+        self.satisfied = self.incomplete = self.refused = 0
+        self.requests = self.in_flight = self.failed_requests = 0
+        self.rollouts = self.truncated = self.completion_tokens = 0
+        self.scored = self.passed = self.verifier_errors = 0
+
+    def reopened(self) -> None:
+        """A further pass over the input begins."""
+        self.done = self.satisfied = self.incomplete = self.refused = self.replayed = 0
