@@ -16,8 +16,9 @@ import msgspec
 from rsr.config import Loaded, from_mapping, load
 from rsr.errors import ConfigError, InputError, RunDirError
 from rsr.inspection import opened, rollouts
+from rsr.loading import load_config
 from rsr.parts import Given
-from rsr.session import Options, Session, Watch, load_config
+from rsr.session import Options, Session, Watch
 from rsr.store.rundir import RunDir
 from rsr.types import Formatter, Row, Sampler
 

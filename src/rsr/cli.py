@@ -119,7 +119,8 @@ def run(
       rsr run runs/dpo-1a2b3c4d sampling.max_steps=8
     """
     from rsr.display import Display
-    from rsr.session import Options, Session, load_config
+    from rsr.loading import load_config
+    from rsr.session import Options, Session
 
     loaded = load_config(config, overrides or [])
     _redact.learn(loaded.config.model_dump())
@@ -332,7 +333,7 @@ def _learn_secrets(arguments: Sequence[str]) -> None:
 
 
 def _loaded_run(run: Path, overrides: list[str] | None) -> Loaded:
-    from rsr.session import load_config
+    from rsr.loading import load_config
     from rsr.store.rundir import RunDir
 
     RunDir(run.expanduser()).stored()

@@ -15,12 +15,13 @@ import psutil
 from rsr.config import Loaded, sampling_key
 from rsr.errors import RunDirError
 from rsr.export import rollout_rows, write_rows
+from rsr.loading import work_dir
 from rsr.parts import NOTHING, Given, Parts, build
 from rsr.prompts import Prompts
 from rsr.redaction import Redactor, redacted
 from rsr.replay import Stored, replay
 from rsr.schedule import Stream
-from rsr.session import Ended, exit_code, work_dir
+from rsr.session import Ended, exit_code
 from rsr.stats import Stats
 from rsr.store.rollouts import RolloutStore
 from rsr.store.rundir import RunDir

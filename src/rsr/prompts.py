@@ -1,7 +1,7 @@
 """The input: rows in, usable prompts out, in one pass and without holding them.
 
     prompts.sqlite
-        prompts    ord (input order, from 0), key, id, file (number), line, row (JSON: messages, metadata, tools, images)
+        prompts    ord (input order, from 0), key, id, file (number), line, row (JSON: messages, metadata, ...)
         skipped    line, reason of each row that can't be used, where `data.on_error: skip`
         meta       fingerprint of the input and of how it was read: unchanged, the pass is skipped
 

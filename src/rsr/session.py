@@ -10,7 +10,7 @@ import json
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,15 +18,14 @@ import msgspec
 
 import rsr
 from rsr import prompts as prompts_index
-from rsr import recipes
-from rsr.config import Loaded, changes, from_mapping, load
+from rsr.config import Loaded, changes
 from rsr.engine import Engine, Feed, Settings
 from rsr.errors import InputError, RSRError, RunDirError
-from rsr.hashing import content_hash
-from rsr.parts import NOTHING, Given, Parts, build
+from rsr.loading import work_dir
+from rsr.parts import NOTHING, Given, build
 from rsr.progress import Progress
 from rsr.prompts import Change, Prompts
-from rsr.redaction import REDACTED, Redactor, redacted
+from rsr.redaction import Redactor, redacted
 from rsr.replay import Stored, replay
 from rsr.reverify import missing_verdicts
 from rsr.schedule import Stream
@@ -361,38 +360,6 @@ def exit_code(summary: Mapping[str, Any]) -> int:
     if summary["prompts"]["incomplete"]:
         return INCOMPLETE
     return OK if all(file["rows"] for file in summary["files"].values()) else FAILED
-
-
-def load_config(name: str, overrides: Sequence[str] = ()) -> Loaded:
-    """The config that a run directory, a file or a recipe's name means, with overrides.
-
-    Raises:
-        ConfigError: no such config, or it is wrong.
-        RunDirError: the run directory can't be used.
-    """
-    run_dir = RunDir(Path(name).expanduser())
-    if run_dir.exists:
-        stored = run_dir.stored()
-        origin = from_mapping(_without_redacted(stored.source), str(run_dir.config))
-        origin.content["work_dir"] = str(run_dir.path)
-        return load(origin, overrides, stored.recipe, lambda content: recipes.anchor(content, Path.cwd()))
-    found = recipes.find(name)
-    return load(found.origin, overrides, found.recipe, lambda content: recipes.anchor(content, found.folder))
-
-
-def work_dir(loaded: Loaded, parts: Parts) -> Path:
-    """The run directory: as configured, or the same one for the same input and way of sampling."""
-    if loaded.config.work_dir:
-        return Path(loaded.config.work_dir).expanduser()
-    name = content_hash([loaded.config.data.input_path, parts.sampling_key.hex()]).hex()[:8]
-    return Path("runs") / f"{loaded.recipe}-{name}"
-
-
-def _without_redacted(values: Any) -> Any:
-    """The config without the secrets that were not written: they come from the environment or the command line."""
-    if isinstance(values, dict):
-        return {key: _without_redacted(value) for key, value in values.items() if value != REDACTED}
-    return values
 
 
 class _Signals:

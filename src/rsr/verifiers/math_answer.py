@@ -25,7 +25,8 @@ _PHRASE = re.compile(
     r"(?: (?:to|for|of) (?:the|this|our) (?:question|problem|equation))?[ *_]{0,4}"
     r"(?:\bis\b(?! not\b)|\bare\b|:|=|\bequals\b|\b(?:would|must|should) be\b|\bcomes? out to(?: be)?\b|\n)"
     r"|\b(?:antwort (?:ist|lautet)|respuesta(?: final| correcta)? (?:es|:)|respuesta:|réponse(?: finale)? (?:est|:)"
-    r"|risposta (?:è|:)|resposta(?: final)? (?:é|:)|ответ:?)|答案(?:是|为|為)?|答え(?:は)?|정답은?|答[:：])[ \t*_:：]{0,6}",
+    r"|risposta (?:è|:)|resposta(?: final)? (?:é|:)|ответ:?)|答案(?:是|为|為)?|答え(?:は)?|정답은?|答[:：])"
+    r"[ \t*_:：]{0,6}",
     re.I,
 )
 _UNREAL = re.compile(

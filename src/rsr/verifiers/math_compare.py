@@ -68,8 +68,8 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
 # factor and dimension of the units that are converted
 _UNITS = {
     "mm": (Fraction(1, 1000), "m"), "cm": (Fraction(1, 100), "m"), "m": (Fraction(1), "m"),
-    "km": (Fraction(1000), "m"), "mg": (Fraction(1, 1000), "g"), "g": (Fraction(1), "g"), "kg": (Fraction(1000), "g"), "ml": (Fraction(1, 1000), "l"),
-    "l": (Fraction(1), "l"), "s": (Fraction(1), "s"), "min": (Fraction(60), "s"), "h": (Fraction(3600), "s"),
+    "km": (Fraction(1000), "m"), "mg": (Fraction(1, 1000), "g"), "g": (Fraction(1), "g"), "kg": (Fraction(1000), "g"),
+    "ml": (Fraction(1, 1000), "l"), "l": (Fraction(1), "l"), "s": (Fraction(1), "s"), "min": (Fraction(60), "s"), "h": (Fraction(3600), "s"),
 }  # fmt: skip
 
 
@@ -136,7 +136,8 @@ def _words(gold: str, given: str, algebra: Equal | None) -> bool | None:
     plain = [_LETTERS.fullmatch(text) is not None and "\\" not in text for text in (first, second)]
     if all(plain) and (len(first) > 1 or len(second) > 1 or "text" in gold + given):
         same = _folded(first) == _folded(second)
-        return True if same else (None if max(len(first), len(second)) < 4 else False)
+        may_be_products = "text" not in gold + given and max(len(first), len(second)) < 4
+        return None if may_be_products and not same else same
     if plain[0] and len(first) > 3 and not _is_product(first):
         return False if exact(given) is not None else None
     if len(re.findall(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}", _TEXT.sub("", given))) >= 3:

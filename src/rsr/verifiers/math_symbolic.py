@@ -1,0 +1,128 @@
+"""Equality by algebra: numbers to 30 digits, formulas at exact points, the rest by math-verify.
+
+Runs in a worker, since nothing here has a limit of its own; `too_large` keeps out what is hopeless from the start. The
+text is parsed as LaTeX by a grammar, never evaluated as Python.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from functools import lru_cache
+from typing import Any
+
+_LONGEST = 600
+_LARGE = re.compile(
+    r"\d{60}|\^\s?\{?\s?-?\d{5}|\d{4,}\s?\)?!|!\s?\)?!\s?\)?!"
+    r"|\^\s?(?:\{[^{}]{1,40}\}|\w)\s?\^"  # x^2^2
+    r"|\d\s?\)?\^\s?\{[^{}^]{0,20}\d\s?\^"  # 9^{9^9}
+    r"|\^\s?\{[^{}^]{0,40}\^\s?\{[^{}^]{0,40}\^"
+)
+_PRECISION = 30
+_POINTS = ((7, 11), (-13, 9), (23, 5))
+
+
+def too_large(text: str) -> bool:
+    """Whether an expression is not worth parsing: towers of powers, huge factorials, deep nesting, great length."""
+    if len(text) > _LONGEST or _LARGE.search(text):
+        return True
+    depth = deepest = 0
+    for char in text:
+        depth += (char in "([{") - (char in ")]}")
+        deepest = max(deepest, depth)
+    return deepest > 20
+
+
+def warm() -> None:
+    """Import and run the grammar once."""
+    same("\\frac{x}{2}", "0.5x")
+
+
+def same(gold: str, given: str) -> bool:
+    """Whether two expressions in LaTeX are equal; what can't be parsed equals nothing."""
+    one, other = _parse(_radians(gold)), _parse(_radians(given))
+    if one is None or other is None:
+        return False
+    one, other = _imaginary(one), _imaginary(other)
+    verdict = _numerically(one, other, gold, given)
+    if verdict is not None:
+        return verdict
+    from math_verify import verify
+
+    return bool(
+        verify([one], [other], numeric_precision=_PRECISION, allow_set_relation_comp=True, timeout_seconds=None)
+    )
+
+
+def _radians(text: str) -> str:
+    return text.replace("^\\circ", "\\cdot\\frac{\\pi}{180}") if "\\circ" in text else text
+
+
+@lru_cache(maxsize=512)
+def _parse(text: str) -> Any:
+    logging.getLogger("math_verify").setLevel(logging.CRITICAL)  # it warns that its signals are off
+    from math_verify import LatexExtractionConfig, parse
+
+    config = [LatexExtractionConfig()]  # the other configs evaluate text as Python
+    found = parse(f"${text}$", config, fallback_mode="no_fallback", parsing_timeout=None)
+    return found[0] if found else None
+
+
+def _imaginary(expression: Any) -> Any:
+    """`i` is the imaginary unit, unless it counts something."""
+    import sympy
+
+    if not isinstance(expression, sympy.Expr) or expression.has(sympy.Sum, sympy.Product):
+        return expression
+    return expression.subs({symbol: sympy.I for symbol in expression.free_symbols if str(symbol) == "i"})
+
+
+def _numerically(one: Any, other: Any, gold: str, given: str) -> bool | None:
+    """True or False where points decide; None for sets, relations, matrices and what has no value."""
+    import sympy
+
+    if not (isinstance(one, sympy.Expr) and isinstance(other, sympy.Expr)):
+        return None
+    symbols = sorted(one.free_symbols | other.free_symbols, key=str)
+    functions = one.atoms(sympy.core.function.AppliedUndef) | other.atoms(sympy.core.function.AppliedUndef)
+    if len(symbols) > 8 or functions:
+        return None
+    if not symbols:
+        first, second = _number(one), _number(other)
+        if first is None or second is None:
+            return None
+        return _close(first, second, _tolerance(one, other, gold, given))
+    agreed = 0
+    for top, bottom in _POINTS:
+        point = {symbol: sympy.Rational(top + 3 * at, bottom + 2 * at) for at, symbol in enumerate(symbols)}
+        first, second = _number(one.subs(point)), _number(other.subs(point))
+        if first is None or second is None:
+            continue
+        if not _close(first, second, sympy.Float(10) ** -12):
+            return False
+        agreed += 1
+    return True if agreed >= 2 else None
+
+
+def _number(expression: Any) -> Any:
+    try:
+        value = expression.evalf(_PRECISION)
+    except Exception:  # no value there: sympy raises all kinds
+        return None
+    return value if value.is_number and value.is_finite else None
+
+
+def _close(first: Any, second: Any, tolerance: Any) -> bool:
+    size = max(abs(first), abs(second))
+    return bool(size == 0 or abs(first - second) <= tolerance * size)
+
+
+def _tolerance(one: Any, other: Any, gold: str, given: str) -> Any:
+    """Exact against exact: all digits; a decimal against a formula: half a unit of its last of four or more figures."""
+    import sympy
+
+    for expression, text, partner in ((one, gold, other), (other, given, one)):
+        match = re.fullmatch(r"\s?-?(\d*)\.(\d+)\s?", text)
+        if match and not partner.is_rational and len((match[1] + match[2]).lstrip("0")) >= 4:
+            return sympy.Float(10) ** -len(match[2]) / 2 / abs(expression.evalf(15))
+    return sympy.Float(10) ** -20

@@ -55,7 +55,6 @@ _RENAMED: tuple[tuple[re.Pattern[str], _Replacement], ...] = (
     (re.compile(r"\\(?:ast|star)(?![a-zA-Z])"), r"*"),
     (re.compile(r"\\degree(?![a-zA-Z])|\^\s?\{?\s?\\circ\s?\}?"), r"^\\circ "),
     (re.compile(r"\\(?:lbrace|lbrack|rbrace|rbrack|lvert|rvert|vert)(?![a-zA-Z])"), lambda m: _BRACKETS[m[0]]),
-    (re.compile(r"\{,\}"), ","),
     (re.compile(rf"\\(?:text|operatorname|{_FONTS})\s?\{{\s?(sqrt|pi|sin|cos|tan|log|ln|and|or)\s?\}}"),
      lambda m: f" {m[1]} " if m[1] in ("and", "or") else f"\\{m[1]} "),
     (re.compile(rf"\\(?:{_FONTS})(?=\s?\{{)"), r"\\text"),
@@ -77,6 +76,7 @@ def clean(text: str) -> str:
     if not text.isascii():
         text = _ascii(text)
     text = _DROPPED.sub(" ", text) if _DROPPED.search(text) else text
+    text = text.replace("{,}", ",")
     if "\\" in text:
         for expression, replacement in _RENAMED:
             text = expression.sub(replacement, text)
