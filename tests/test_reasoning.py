@@ -23,21 +23,23 @@ def test_table(case):
     assert split_reasoning(split.response) == ("", split.response)
 
 
-PIECES = st.sampled_from(  # several lines of one list
-    ["<think>", "</think>", "<thinking>", "</reasoning>", "[THINK]", "[/THINK]", "◁think▷", "◁/think▷", "`", "```"]
-    + ["~~~", '"', "'", "\n", "\n\n", "B", "text", "<|channel|>", "<|message|>", "<|end|>", "<|start|>assistant"]
-    + ["analysis", "final", "assistantfinal", "<|im_end|>", "<|im_start|>think", "</s>", "User: ", "<response>"]
-    + ["</response>", "<|START_RESPONSE|>"]
-)
-JUNK = (  # as above
-    ["<think>", "</think>", "<", "`", "```\n", "``x", "<|channel|>", "<|channel|>a ", "analysis", "final", "\nUser:"]
-    + ["<think></think>", "[THINK]", " ", "\n", "# ", "<|channel|>final<|message|>", "</s>", "assistant final", "~~~"]
-    + ["<response>", "</response> ", "<s>", "< ", "Here is my thought process:", "`x`", "\ud800"]
-)
+PIECES = [
+    "<think>", "</think>", "<thinking>", "</reasoning>", "[THINK]", "[/THINK]", "◁think▷",
+    "◁/think▷", "`", "```", "~~~", '"', "'", "\n",
+    "\n\n", "B", "text", "<|channel|>", "<|message|>", "<|end|>", "<|start|>assistant",
+    "analysis", "final", "assistantfinal", "<|im_end|>", "<|im_start|>think", "</s>", "User: ",
+    "<response>", "</response>", "<|START_RESPONSE|>",
+]  # fmt: skip
+JUNK = [
+    "<think>", "</think>", "<", "`", "```\n", "``x", "<|channel|>",
+    "<|channel|>a ", "analysis", "final", "\nUser:", "<think></think>", "[THINK]", " ",
+    "\n", "# ", "<|channel|>final<|message|>", "</s>", "assistant final", "~~~", "<response>",
+    "</response> ", "<s>", "< ", "Here is my thought process:", "`x`", "\ud800",
+]  # fmt: skip
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(PIECES, max_size=12).map("".join))
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
 def test_splitting_again_changes_nothing(text):
     split = split_reasoning(text)
     assert split_reasoning(split.response) == ("", split.response)

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from rsr.config import Loaded, from_mapping, load
+from rsr.config import Loaded, load
 from rsr.errors import ConfigError, InputError, RunDirError
 from rsr.inspection import opened, rollouts
 from rsr.loading import load_config
@@ -21,6 +21,7 @@ from rsr.parts import Given
 from rsr.session import Options, Session, Watch
 from rsr.store.rundir import RunDir
 from rsr.types import Formatter, Row, Sampler
+from rsr.written import from_mapping
 
 
 class Run:

@@ -221,9 +221,10 @@ def score(
     Example:
       rsr score responses.jsonl verifier.type=math-rlvr -o scored.jsonl
     """
-    from rsr.config import from_mapping, load
+    from rsr.config import load
     from rsr.scoring import score_file
     from rsr.verifiers.check import Check
+    from rsr.written import from_mapping
 
     if str(out) == "-":
         raise ConfigError("-o: missing; say where to write the rows with their verdicts")

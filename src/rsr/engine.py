@@ -37,6 +37,7 @@ from rsr.types import Completion, Message, Outcome, Prompt, Rollout, Sampler, Sa
 _OPEN_PER_SLOT = 4
 _OPENED_AT_ONCE = 64  # between two turns of the loop, so that a long replay doesn't hold up what is in flight
 _REFUSED_AT_START = 20
+_LINGER = 0.01  # seconds between the wish to cancel a request and doing it
 _ROUND_PAUSES = (0.5, 5.0)  # seconds before what failed in the pass over the input is taken up again
 
 log = logging.getLogger("rsr")
@@ -229,7 +230,19 @@ class Engine:
         opened = self._opened[draw.order]
         self.progress.in_flight += draw.n
         self.progress.requests += 1
-        self._tasks[draw.order, draw.start] = asyncio.create_task(self._sample(opened, draw))
+        task = asyncio.create_task(self._sample(opened, draw))
+        self._tasks[draw.order, draw.start] = task
+        # Not a `finally` in the task: one that is cancelled before its first step never runs at all.
+        task.add_done_callback(lambda task: self._landed(draw, task))
+
+    def _landed(self, draw: Draw, task: asyncio.Task[None]) -> None:
+        """A request is over, whichever way: its slot is free."""
+        self.progress.in_flight -= draw.n
+        if self._tasks.get((draw.order, draw.start)) is task:
+            del self._tasks[draw.order, draw.start]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._fail(PluginError(f"the engine failed on prompt {draw.order}: {type(error).__name__}: {error}"))
+        self._wake.set()
 
     async def _sample(self, opened: _Open, draw: Draw) -> None:
         prompt = opened.prompt
@@ -256,11 +269,6 @@ class Engine:
             self._failed(opened, draw, failure)
         else:
             self._arrive(_Arrival(opened, draw, completions))
-        finally:
-            self.progress.in_flight -= draw.n
-            if self._tasks.get((draw.order, draw.start)) is asyncio.current_task():
-                del self._tasks[draw.order, draw.start]
-            self._wake.set()
 
     async def _started(self) -> None:
         """Start the sampler before the first request: a run that only replays never needs it."""
@@ -378,7 +386,8 @@ class Engine:
         for draw in update.cancel:
             task = self._tasks.pop((draw.order, draw.start), None)
             if task is not None:
-                task.cancel()
+                # A reply that has just been paid for is kept; a generation goes on for a token at most.
+                asyncio.get_running_loop().call_later(_LINGER, task.cancel)
         if update.closed:
             self._opened.pop(opened.prompt.order, None)
             self._closed(opened.stream)

@@ -97,7 +97,7 @@ def holder(run_dir: RunDir) -> str | None:
         lease = json.loads((run_dir.path / "lease.json").read_text(encoding="utf-8") or "{}")
     except (OSError, ValueError):
         return None
-    if not lease or time.time() - lease.get("heartbeat", 0) > _FRESH:
+    if not isinstance(lease, dict) or not lease or time.time() - lease.get("heartbeat", 0) > _FRESH:
         return None
     pid, host = lease.get("pid"), lease.get("host")
     if host == socket.gethostname() and not psutil.pid_exists(int(pid or 0)):

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from rsr import recipes
-from rsr.config import Loaded, from_mapping, load
+from rsr.config import Loaded, load
 from rsr.hashing import content_hash
 from rsr.parts import Parts
 from rsr.redaction import REDACTED
 from rsr.store.rundir import RunDir
+from rsr.written import from_mapping
 
 
 def load_config(name: str, overrides: Sequence[str] = ()) -> Loaded:

@@ -10,39 +10,25 @@ A row is `{"id", "messages", "metadata"}`, or has a plain question and an answer
 
 from __future__ import annotations
 
-import gzip
 import os
 import sqlite3
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from rsr.config import DataConfig, FieldsConfig
-from rsr.errors import InputError, PluginError, StoreError
-from rsr.hashing import canonical_json, content_hash, prompt_key
+from rsr.config import DataConfig
+from rsr.errors import InputError, StoreError
+from rsr.hashing import content_hash, prompt_key
 from rsr.migrations import Migration, migrate
-from rsr.registry import load_from_file
+from rsr.rows import Content, Source, given, normalised, read, transformed
 from rsr.types import Prompt
 
 RowCheck = Callable[[Prompt], str | None]
 """What keeps a prompt from being verified (a missing answer, an unknown verifier), or None."""
 
-_PLAIN_QUESTION = ("prompt", "question")
-_ROLES = {"system", "developer", "user", "assistant", "tool"}
 _PAGE = 512
-
-
-class Source(NamedTuple):
-    """Where a row stands: for error texts."""
-
-    file: str
-    line: int
-
-    def __str__(self) -> str:
-        return f"{self.file}, line {self.line}"
 
 
 class Change(NamedTuple):
@@ -60,19 +46,12 @@ class Change(NamedTuple):
         return max(self.added, self.removed, self.edited) / max(self.total, 1)
 
 
-class _Content(msgspec.Struct, omit_defaults=True):
-    messages: list[dict[str, Any]]
-    metadata: dict[str, Any] = {}
-    tools: list[Any] | None = None
-    images: list[Any] | None = None
-
-
 class Prompts:
     """The indexed prompts of a run directory, streamed in input order."""
 
     def __init__(self, path: Path) -> None:
         self._db = _connect(path, readonly=True)
-        self._decode = msgspec.json.Decoder(_Content).decode
+        self._decode = msgspec.json.Decoder(Content).decode
         self._total = int(self._db.execute("SELECT count(*) FROM prompts").fetchone()[0])
 
     def __len__(self) -> int:
@@ -144,7 +123,7 @@ def index(
     try:
         db = _connect(staged)
         try:
-            _fill(db, data, _read(files) if rows is None else _given(rows), check, [str(file) for file in files])
+            _fill(db, data, read(files) if rows is None else given(rows), check, [str(file) for file in files])
             if data.shuffle:
                 _shuffle(db, seed, data.limit)
             db.execute("INSERT INTO meta VALUES ('fingerprint', ?)", [fingerprint])
@@ -237,72 +216,6 @@ def _unchanged(path: Path, fingerprint: str) -> Change | None:
         db.close()
 
 
-def _read(files: list[Path]) -> Iterator[tuple[Source, Any]]:
-    for file in files:
-        yield from _read_parquet(file) if file.suffix == ".parquet" else _read_lines(file)
-
-
-def _given(rows: Iterable[Mapping[str, Any]]) -> Iterator[tuple[Source, Any]]:
-    for number, row in enumerate(rows, start=1):
-        yield Source("the given rows", number), row
-
-
-def _read_lines(file: Path) -> Iterator[tuple[Source, Any]]:
-    decode = msgspec.json.Decoder().decode
-    number = 0
-    try:
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                text = line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
-                if not text.strip():
-                    continue
-                source = Source(str(file), number)
-                try:
-                    row = decode(text)
-                except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as cause:
-                    row = _Unusable(f"not JSON ({cause})")
-                yield source, row
-    except (OSError, EOFError, zlib.error) as cause:
-        raise InputError(f"{file}, after line {number}: can't be read: {cause}") from cause
-
-
-def _read_parquet(file: Path) -> Iterator[tuple[Source, Any]]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(file) as table:
-            number = 0
-            for batch in table.iter_batches(batch_size=_PAGE):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield Source(str(file), number), row
-    except (pa.ArrowException, OSError) as cause:
-        raise InputError(f"{file}: not a readable Parquet file: {str(cause).splitlines()[0]}") from cause
-
-
-class _Unusable(str):
-    """Why a row can't be used, in place of the row."""
-
-
-def _transformed(rows: Iterable[tuple[Source, Any]], reference: str | None) -> Iterator[tuple[Source, Any]]:
-    if reference is None:
-        yield from rows
-        return
-    transform = load_from_file(reference)
-    for source, row in rows:
-        if isinstance(row, _Unusable):
-            yield source, row
-            continue
-        try:
-            made = transform(row)
-        except Exception as cause:
-            raise PluginError(f"{source}: {reference} raised {type(cause).__name__}: {cause}") from cause
-        for item in made if isinstance(made, list) else [made]:
-            if item is not None:
-                yield source, item
-
-
 def _fill(
     db: sqlite3.Connection, data: DataConfig, rows: Iterable[tuple[Source, Any]], check: RowCheck, files: list[str]
 ) -> None:
@@ -314,7 +227,7 @@ def _fill(
     def usable() -> Iterator[tuple[int, bytes, str, int, int, bytes, int]]:
         order = 0
         encode = msgspec.json.Encoder().encode
-        for source, row in _transformed(rows, data.preprocess.transform):
+        for source, row in transformed(rows, data.preprocess.transform):
             if order == limit:
                 return
             try:
@@ -342,14 +255,14 @@ def _fill(
     _refuse_duplicates(db, data.on_error == "skip", files or ["the given rows"])
 
 
-def _as_prompt(order: int, key: bytes, id: str, content: _Content) -> Prompt:
+def _as_prompt(order: int, key: bytes, id: str, content: Content) -> Prompt:
     return Prompt(order=order, key=key, id=id, messages=content.messages, metadata=content.metadata)
 
 
 def _number_repeats(db: sqlite3.Connection) -> None:
     """Rows without an id that are equal get keys of their own, by their number among equal ones."""
     db.execute("CREATE INDEX by_id ON prompts (id)")
-    decode = msgspec.json.Decoder(_Content).decode
+    decode = msgspec.json.Decoder(Content).decode
     repeated = "SELECT id FROM prompts WHERE NOT own_id GROUP BY id HAVING count(*) > 1"
     for (id,) in db.execute(repeated).fetchall():
         same = db.execute("SELECT ord, row FROM prompts WHERE id = ? AND NOT own_id ORDER BY ord", [id])
@@ -404,88 +317,3 @@ def _compare(db: sqlite3.Connection, old: Path) -> Change:
     removed = count("SELECT count(*) FROM old.prompts WHERE id NOT IN (SELECT id FROM prompts)")
     edited = count("SELECT count(*) FROM prompts p JOIN old.prompts o USING (id) WHERE p.key != o.key")
     return Change(total=total, added=added, removed=removed, edited=edited, skipped=skipped)
-
-
-def normalised(row: Any, fields: FieldsConfig) -> tuple[str | None, _Content]:
-    """A row's own id and its content.
-
-    Raises:
-        ValueError: it can't be used; says why.
-    """
-    if isinstance(row, _Unusable):
-        raise ValueError(str(row))
-    if not isinstance(row, Mapping):
-        raise ValueError(f"a row is a JSON object, this is a {type(row).__name__}")
-    id = row.get(fields.id)
-    if id is not None and (isinstance(id, bool) or not isinstance(id, str | int)):
-        raise ValueError(f"{fields.id}: must be a string or a whole number, is {id!r}")
-    messages = row.get(fields.messages)
-    metadata = row.get(fields.metadata)
-    plain = messages is None
-    if plain:
-        messages = _question(row, fields)
-    if metadata is None:
-        metadata = {}
-    elif not isinstance(metadata, Mapping):
-        raise ValueError(f"{fields.metadata}: must be an object, is a {type(metadata).__name__}")
-    metadata = {**_columns(row, fields, plain), **metadata}
-    content = _Content(_checked_messages(messages), metadata, row.get("tools"), row.get("images"))
-    return None if id is None else str(id), content
-
-
-def _question(row: Mapping[str, Any], fields: FieldsConfig) -> Any:
-    names = [fields.prompt] if fields.prompt else list(_PLAIN_QUESTION)
-    for name in names:
-        question = row.get(name)
-        if isinstance(question, list):
-            return question
-        if isinstance(question, str) and question.strip():
-            return [{"role": "user", "content": question}]
-    wanted = fields.messages if not fields.prompt else f"{fields.messages} or {fields.prompt}"
-    raise ValueError(f"there are no {wanted} in it (data.fields says which columns to read)")
-
-
-def _columns(row: Mapping[str, Any], fields: FieldsConfig, plain: bool) -> dict[str, Any]:
-    """What columns beside the messages say: answer and choices, and of a plain row everything else too."""
-    named = {"answer": row.get(fields.answer), "choices": row.get(fields.choices)}
-    found = {name: value for name, value in named.items() if value is not None}
-    if plain:
-        used = {
-            fields.id,
-            fields.prompt,
-            fields.metadata,
-            fields.answer,
-            fields.choices,
-            "tools",
-            "images",
-            *_PLAIN_QUESTION,
-        }
-        found.update({str(key): _jsonable(value) for key, value in row.items() if key not in used})
-    return found
-
-
-def _jsonable(value: Any) -> Any:
-    try:
-        canonical_json(value)
-    except (TypeError, ValueError):
-        return str(value)
-    return value
-
-
-def _checked_messages(messages: Any) -> list[dict[str, Any]]:
-    if not isinstance(messages, list) or not messages:
-        raise ValueError("messages: must be a list of at least one message")
-    for number, message in enumerate(messages):
-        if not isinstance(message, dict):
-            raise ValueError(f"messages[{number}]: must be an object with role and content")
-        if message.get("role") not in _ROLES:
-            known = ", ".join(sorted(_ROLES))
-            raise ValueError(f"messages[{number}].role: must be one of {known}, is {message.get('role')!r}")
-        content = message.get("content")
-        if not isinstance(content, str | list) and not (content is None and message.get("tool_calls")):
-            raise ValueError(f"messages[{number}].content: must be a text, is {content!r}")
-    if messages[-1]["role"] not in ("user", "tool"):
-        raise ValueError(f"messages: the last one must be the user's, is the {messages[-1]['role']}'s")
-    if isinstance(messages[-1]["content"], str) and not messages[-1]["content"].strip():
-        raise ValueError("messages: the last one is empty")
-    return messages

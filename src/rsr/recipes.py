@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from omegaconf import DictConfig, OmegaConf
 
-from rsr.config import Origin, read_yaml
 from rsr.errors import ConfigError
 from rsr.registry import nearest
+from rsr.written import Origin, read_yaml
 
 _PATHS = (
     "data.input_path",

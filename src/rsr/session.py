@@ -20,7 +20,7 @@ import rsr
 from rsr import prompts as prompts_index
 from rsr.config import Loaded, changes
 from rsr.engine import Engine, Feed, Settings
-from rsr.errors import InputError, RSRError, RunDirError
+from rsr.errors import InputError, PluginError, RSRError, RunDirError, boundary
 from rsr.loading import work_dir
 from rsr.parts import NOTHING, Given, build
 from rsr.progress import Progress
@@ -217,7 +217,10 @@ class Session:
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 error, code = runner.run(self._sample(store))
             self.watch.writing()
-            summary = self.write(store)
+            try:
+                summary = self.write(store)
+            except RSRError as later:
+                raise error or later from None
         finally:
             store.close()
         return self._ended(summary, code, error)
@@ -297,7 +300,8 @@ class Session:
                     skipped += 1
                     listing.write(_json_line({"line": line, "reason": reason}))
                 for stored in self._replay(prompts, store):
-                    stream = Stream(stored.prompt.order, parts.rules, parts.needs, stored.rollouts)
+                    with boundary(PluginError, "what decides on the rollouts failed"):
+                        stream = Stream(stored.prompt.order, parts.rules, parts.needs, stored.rollouts)
                     without = self._write_prompt(files, store, stored, stream, partial)
                     stats.add(stream, stored.rollouts, without)
                     for name, reason in without.items():

@@ -162,11 +162,14 @@ def _whole(text: str) -> str | None:
     formula = _FORMULA.fullmatch(bare.rstrip("."))
     if formula:
         return next(group for group in formula.groups() if group)
-    if not _PROSE.search(re.sub(r"\\[a-zA-Z]+|sqrt|sin|cos|tan|log|infinity", "", bare)) and "=" not in bare:
+    words = _WORD.findall(_FUNCTIONS.sub("", bare))
+    if "=" not in bare and len(words) < 2 and not any(len(word) > 2 for word in words):
         return bare if re.search(r"[\w∅]", bare) else None
     return bare if re.fullmatch(r"[A-Za-z]{1,20}\.?", bare) else None
 
 
+_WORD = re.compile(r"(?<![a-zA-Z])[a-zA-Z]{2,}")
+_FUNCTIONS = re.compile(r"\\[a-zA-Z]+|sqrt|sin|cos|tan|log|infinity")
 _DOUBT = re.compile(
     r"\?\s*$|\b(?:not sure|unsure|cannot|can['’]t|could be|might be|is not|isn['’]t|don['’]t know|no idea|unable)\b",
     re.I,

@@ -67,10 +67,14 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
 
 # factor and dimension of the units that are converted
 _UNITS = {
-    "mm": (Fraction(1, 1000), "m"), "cm": (Fraction(1, 100), "m"), "m": (Fraction(1), "m"),
-    "km": (Fraction(1000), "m"), "mg": (Fraction(1, 1000), "g"), "g": (Fraction(1), "g"), "kg": (Fraction(1000), "g"),
-    "ml": (Fraction(1, 1000), "l"), "l": (Fraction(1), "l"), "s": (Fraction(1), "s"), "min": (Fraction(60), "s"), "h": (Fraction(3600), "s"),
-}  # fmt: skip
+    **{
+        unit: (Fraction(factor), "m")
+        for unit, factor in {"mm": "1/1000", "cm": "1/100", "m": "1", "km": "1000"}.items()
+    },
+    **{unit: (Fraction(factor), "g") for unit, factor in {"mg": "1/1000", "g": "1", "kg": "1000"}.items()},
+    **{unit: (Fraction(factor), "l") for unit, factor in {"ml": "1/1000", "l": "1"}.items()},
+    **{unit: (Fraction(factor), "s") for unit, factor in {"s": "1", "min": "60", "h": "3600"}.items()},
+}
 
 
 def _same_quantity(one: Expression, other: Expression, gold: Fraction, given: Fraction) -> bool:
@@ -80,7 +84,7 @@ def _same_quantity(one: Expression, other: Expression, gold: Fraction, given: Fr
             return False
         gold, given = gold * first[0], given * second[0]
     if gold == given:
-        return True
+        return not (other.percent and not one.percent and abs(gold) < 1)  # 0.5% is not 0.5
     if one.percent != other.percent:
         return gold == given * (100 if one.percent else Fraction(1, 100))
     return _rounded(one.body, other.body, gold, given)

@@ -137,7 +137,7 @@ def closing(text: str, at: int) -> int:
 # --- names, units, percent
 
 _NAME = re.compile(
-    r"(?:[a-zA-Z]{1,12}|\\[a-zA-Z]{2,8}|\\text\s?\{[^{}]{1,60}\})(?:_\{?\w{1,8}\}?|')?(?:\s?\([a-zA-Z0-9, ]{1,12}\))?"
+    r"(?:[a-zA-Z]{1,12}|\\[a-zA-Z]{2,8}|\\text\s?\{[^{}]{1,60}\})(?:_\w|_\{\w{1,8}\}|')?(?:\s?\([a-zA-Z0-9, ]{1,12}\))?"
     r"\s?(?:=|:(?!\d)|\\approx|\\in(?![a-zA-Z]))\s?(?=\S)"
 )
 _LEADING = re.compile(r"(?:\\approx|\\simeq|=|:|USD|EUR|US|Rs\.?|€|£|¥|₹|about|approximately|roughly|exactly)\s?")

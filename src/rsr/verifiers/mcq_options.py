@@ -135,10 +135,11 @@ def _listed(choices: list[Any]) -> Options:
 
 def _inline(text: str) -> list[tuple[str, str]]:
     found = list(_INLINE.finditer(text))
-    ends = [match.start() for match in found[1:]] + [len(text)]
-    return [
-        (match[1] or match[2], text[match.end() : end].strip(" \n,;")) for match, end in zip(found, ends, strict=True)
-    ]
+    rows = []
+    for match, following in zip(found, [*found[1:], None], strict=False):
+        end = following.start() if following else len(text)
+        rows.append((match[1] or match[2], text[match.end() : end].strip(" \n,;")))
+    return rows
 
 
 def _label(label: Any) -> str:

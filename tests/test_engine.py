@@ -1,0 +1,211 @@
+"""The engine with samplers and formatters made for one purpose each: it always ends, and says why."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import rsr
+from rsr.errors import PluginError, RequestFailed, RSRError, SamplerStopped
+from rsr.formatters.dpo import DPO
+from rsr.formatters.sft import SFT
+from rsr.types import Completion, SampleRequest
+
+PROMPTS = [{"id": f"p{n}", "messages": [{"role": "user", "content": f"Question {n}?"}]} for n in range(30)]
+
+
+class Answers:
+    """A sampler whose replies, delays and errors are a function of the request."""
+
+    def __init__(self, reply: Callable[[SampleRequest, int], str], delay: float = 0.0, choices: int | None = 1) -> None:
+        self.reply, self.delay, self.max_choices = reply, delay, choices
+        self.max_in_flight = None
+        self.calls: list[tuple[str, int]] = []
+        self.now = self.most = self.cancelled = 0
+
+    def identity(self) -> dict[str, Any]:
+        return {"made_for": "tests"}
+
+    async def start(self) -> None:
+        pass
+
+    async def sample(self, request: SampleRequest) -> Sequence[Completion]:
+        self.calls += [(request.tag, request.index + choice) for choice in range(request.n)]
+        self.now += request.n
+        self.most = max(self.most, self.now)
+        try:
+            if self.delay:
+                await asyncio.sleep(self.delay)
+            return [Completion(text=self.reply(request, request.index + j)) for j in range(request.n)]
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+        finally:
+            self.now -= request.n
+
+    async def close(self) -> None:
+        pass
+
+
+def says_right(response: str) -> float:
+    return float("right" in response)
+
+
+def run(tmp_path: Path, sampler: Any, *overrides: str, formatter: Any = None, prompts: Any = None) -> rsr.Run:
+    return rsr.run(
+        prompts=prompts or PROMPTS,
+        work_dir=tmp_path / "run",
+        sampler=sampler,
+        verifier=says_right,
+        formatter=formatter or SFT(),
+        overrides=overrides,
+    )
+
+
+def right_at(index: int) -> Callable[[SampleRequest, int], str]:
+    return lambda request, at: f"right {request.tag} {at}" if at >= index else f"wrong {request.tag} {at}"
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.02])
+def test_requests_that_are_cancelled_before_they_began_free_their_slots(tmp_path: Path, delay: float) -> None:
+    sampler = Answers(right_at(2), delay)
+    made = run(tmp_path, sampler, "sampling.speculate=1", "sampler.concurrent_requests=200")
+    assert made.exit_code == 0
+    assert made.stats()["prompts"]["satisfied"] == len(PROMPTS)
+    assert sampler.now == 0
+    if delay:
+        assert sampler.cancelled > 0
+
+
+def test_no_more_completions_are_in_flight_than_slots(tmp_path: Path) -> None:
+    sampler = Answers(right_at(3), 0.005, choices=None)
+    run(tmp_path, sampler, "sampler.concurrent_requests=7", formatter=[SFT(), DPO()])
+    assert 5 <= sampler.most <= 7
+
+
+def test_one_request_asks_for_as_many_choices_as_are_certainly_wanted(tmp_path: Path) -> None:
+    sampler = Answers(right_at(0), choices=None)
+    run(tmp_path, sampler, "sampling.speculate=0", formatter=SFT(best_of=4), prompts=PROMPTS[:1])
+    assert sampler.calls == [("p0", index) for index in range(4)]
+
+
+def test_a_sampler_that_raises_leaves_prompts_incomplete_and_the_rest_is_written(tmp_path: Path) -> None:
+    def reply(request: SampleRequest, index: int) -> str:
+        if request.tag == "p3":
+            raise KeyError("oops")
+        return "right"
+
+    made = run(tmp_path, Answers(reply))
+    assert made.exit_code == 3
+    assert made.stats()["incomplete_reasons"] == {"not_sampled": 1}
+    assert len(list(made.rows("sft"))) == len(PROMPTS) - 1
+
+
+def test_a_request_that_fails_for_a_while_is_taken_up_again_at_the_end(tmp_path: Path) -> None:
+    failures = {"p1": 1, "p2": 2}
+
+    def reply(request: SampleRequest, index: int) -> str:
+        if failures.get(request.tag, 0) > 0:
+            failures[request.tag] -= 1
+            raise RequestFailed("not now")
+        return "right"
+
+    made = run(tmp_path, Answers(reply))
+    assert made.exit_code == 0
+
+
+def test_a_formatter_that_raises_ends_the_run_and_names_the_error(tmp_path: Path) -> None:
+    class Broken(SFT):
+        def needs(self, rollouts: Any) -> int:
+            return 1 if not rollouts else 1 // 0
+
+    with pytest.raises(RSRError, match="ZeroDivisionError"):
+        run(tmp_path, Answers(right_at(0)), formatter=Broken())
+
+
+def test_a_sampler_that_stops_ends_the_run_and_keeps_what_came(tmp_path: Path) -> None:
+    def reply(request: SampleRequest, index: int) -> str:
+        if request.tag == "p20":
+            raise SamplerStopped("the key was revoked")
+        return "right"
+
+    with pytest.raises(SamplerStopped, match="revoked"):
+        run(tmp_path, Answers(reply), "sampler.concurrent_requests=1")
+    kept = rsr.open(tmp_path / "run")
+    assert len(list(kept.rows("sft"))) == 20
+
+
+def test_verification_overlaps_sampling_and_a_slow_verifier_bounds_what_is_open(tmp_path: Path) -> None:
+    release = threading.Event()
+    judged: list[str] = []
+
+    def slow(response: str) -> float:
+        release.wait(5)
+        judged.append(response)
+        return 1.0
+
+    prompts = [{"messages": [{"role": "user", "content": f"Question {n}?"}]} for n in range(200)]
+    sampler = Answers(lambda request, index: "right")
+
+    def watch() -> None:
+        deadline = time.monotonic() + 5
+        while len(sampler.calls) < 16 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.1)
+        open_at_most = len(sampler.calls)
+        release.set()
+        assert 16 <= open_at_most <= 16
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    made = rsr.run(
+        prompts=prompts,
+        work_dir=tmp_path / "run",
+        sampler=sampler,
+        verifier=slow,
+        formatter=SFT(),
+        overrides=["sampler.concurrent_requests=4"],
+    )
+    watcher.join()
+    assert made.exit_code == 0
+    assert len(judged) == 200
+
+
+def test_a_verifier_that_raises_is_no_wrong_answer(tmp_path: Path) -> None:
+    def sometimes(response: str) -> float:
+        if "p5 0" in response:
+            raise ValueError("can't read this")
+        return float("right" in response)
+
+    made = rsr.run(
+        prompts=PROMPTS,
+        work_dir=tmp_path / "run",
+        sampler=Answers(right_at(1)),
+        verifier=sometimes,
+        formatter=[SFT(), DPO()],
+    )
+    assert made.exit_code == 3
+    assert made.stats()["incomplete_reasons"] == {"verifier_error": 1}
+    assert all("p5" not in row["rejected"]["value"] for row in made.rows("dpo"))
+    assert len(list(made.rows("dpo"))) == len(PROMPTS) - 1
+
+
+def test_a_server_that_refuses_the_first_twenty_prompts_is_a_config_error(tmp_path: Path) -> None:
+    from rsr.errors import PromptRefused
+
+    def reply(request: SampleRequest, index: int) -> str:
+        raise PromptRefused("unknown field")
+
+    with pytest.raises(SamplerStopped, match=r"refused the first 20 prompts, the last with: unknown field"):
+        run(tmp_path, Answers(reply), "sampler.concurrent_requests=1")
+
+
+def test_what_is_no_sampler_is_refused(tmp_path: Path) -> None:
+    plugin = tmp_path / "half.py"
+    plugin.write_text("class Half:\n    def start(self): ...\n")
+    with pytest.raises(PluginError, match="lacks one of"):
+        rsr.run(prompts=PROMPTS, work_dir=tmp_path / "run", sampler={"type": f"{plugin}:Half"}, verifier=says_right)

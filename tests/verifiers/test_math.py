@@ -1,0 +1,97 @@
+"""`math-rlvr`: the table, and inputs that are made to hang."""
+
+import json
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rsr.types import Reason, Verdict
+from rsr.verifiers import get
+from rsr.verifiers.math_numbers import exact
+from rsr.verifiers.pool import Pool
+
+CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/math.jsonl").read_text("utf-8").splitlines()]
+MATH = get("math-rlvr")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['source']}: {case['response'][-40:]!r}")
+def test_table(case):
+    verdict = MATH(case["response"], case["answer"])
+    assert verdict.reason is not Reason.VERIFIER_ERROR, verdict.detail
+    assert verdict.score == case["score"]
+
+
+def test_most_of_the_table_needs_no_worker():
+    quick = [case for case in CASES if isinstance(MATH.submit(case["response"], case["answer"]), Verdict)]
+    assert len(quick) > 0.8 * len(CASES)
+
+
+PATHOLOGICAL = [
+    "9^{9^{9^{9^9}}}", "9^9^9^9^9", "9**9**9**9", "10^{10^{10}}", "2^{99999999999}", "1000000000!", "((100!)!)!",
+    "99999!!", "\\frac{1}{" * 500 + "2" + "}" * 500, "(" * 5000 + "1" + ")" * 5000, "\\sqrt{" * 300 + "2" + "}" * 300,
+    "{" * 20_000, "1" * 100_000, "1+" * 50_000 + "1", "x" * 100_000, "x^" * 20_000, "\\int_0^\\infty e^{-x^{x^x}} dx",
+    "1/0", "\\frac{0}{0}", "\\sum_{n=1}^{10^{100}} \\frac{1}{n}", "\\prod_{k=1}^{100000} k",
+    "\\binom{10000000}{5000000}", "0^{-1}", "1e999999999", "0." + "3" * 50_000, "\\lim_{x \\to 0} \\frac{\\sin x}{x}",
+    "(x+1)^{5000}", "(a+b+c+d+e+f)^{40}", "\\tan(10^{300})", "__import__('os').system('touch /tmp/rsr-was-here')",
+    "exec('raise SystemExit')", "\\input{/etc/passwd}", "\x00\x01\ud800", "\\gamma(10^{20})", "\\log_{1}(2)",
+    "i^{i^{i^i}}", "\\begin{pmatrix}" + "1&" * 5000 + "\\end{pmatrix}", ",".join("123456789" * 300), "∞-∞",
+    "\\pm " * 300 + "1", "x = " * 5000 + "1", "7" + "!" * 500, "\\overline{" * 200, "1:2:3:4", "=====", "$" * 9999,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", PATHOLOGICAL, ids=lambda text: text[:24].encode("ascii", "replace").decode())
+def test_nothing_hangs_or_crashes(text):
+    started = time.monotonic()
+    assert MATH(f"\\boxed{{{text}}}", "5").score in (None, 0.0)
+    with Pool(workers=1) as pool:  # what takes algebra is not waited for: it would be the same again
+        for response in (f"The answer is ${text}$.", text):
+            MATH.submit(response, "5", pool=pool)
+    assert MATH("\\boxed{5}", text).score != 1.0
+    assert time.monotonic() - started < 20
+    assert not Path("/tmp/rsr-was-here").exists()
+
+
+@pytest.mark.parametrize(
+    "unit", ["$", "\\boxed{", "\\[", "1 ", "answer is ", "1,", "is ", "\n", "####", "x=", "**", "1/", "<answer>"]
+)
+def test_junk_takes_milliseconds(unit):
+    started = time.process_time()
+    MATH.submit(unit * (100_000 // len(unit)), "5")
+    assert time.process_time() - started < 2
+
+
+def test_it_runs_in_any_thread():
+    verdicts = []
+    thread = threading.Thread(target=lambda: verdicts.append(MATH("\\boxed{x^2-1}", "(x-1)(x+1)")))
+    thread.start()
+    thread.join()
+    assert verdicts[0].score == 1.0
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.integers(), st.integers())
+def test_integers_are_never_floats(one, other):
+    assert MATH(f"The answer is \\boxed{{{one}}}.", other).score == float(one == other)
+    assert MATH(f"So it is {one:,}.", str(one)).score == 1.0
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.fractions(max_denominator=10**6))
+def test_fractions_are_exact(value):
+    written = f"\\frac{{{value.numerator}}}{{{value.denominator}}}"
+    assert exact(written) == value == exact(f"{value.numerator}/{value.denominator}")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.text("0123456789+-*/^!(){}.,\\fracsqt =x", max_size=60))
+def test_no_number_raises(text):
+    exact(text)
+
+
+@pytest.mark.parametrize("answer", [None, "", []])
+def test_a_missing_reference_is_an_error_and_no_score(answer):
+    assert MATH("\\boxed{5}", answer).reason is Reason.VERIFIER_ERROR
