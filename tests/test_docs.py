@@ -22,6 +22,7 @@ import rsr
 from rsr import cli, recipes
 from rsr.config import RunConfig, load
 from rsr.loading import load_config
+from rsr.verifiers.pool import shared_pool
 from rsr.written import read_yaml
 
 ROOT = Path(__file__).parents[1]
@@ -62,6 +63,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(rsr, "run", scripted_run, raising=False)
     yield tmp_path
     sys.modules.pop("rsr_toy", None)
+    shared_pool().close()  # its workers know this folder's plug-ins
 
 
 def test_the_generated_pages_are_what_the_code_says() -> None:

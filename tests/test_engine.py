@@ -209,3 +209,37 @@ def test_what_is_no_sampler_is_refused(tmp_path: Path) -> None:
     plugin.write_text("class Half:\n    def start(self): ...\n")
     with pytest.raises(PluginError, match="lacks one of"):
         rsr.run(prompts=PROMPTS, work_dir=tmp_path / "run", sampler={"type": f"{plugin}:Half"}, verifier=says_right)
+
+
+def test_giving_up_makes_a_failure_final_only_after_every_other_try(tmp_path: Path) -> None:
+    failures = {"p1": 2, "p2": 10**6}
+
+    def reply(request: SampleRequest, index: int) -> str:
+        if request.index == 0 and failures.get(request.tag, 0) > 0:
+            failures[request.tag] -= 1
+            raise RequestFailed("not now")
+        return f"right {index}"
+
+    made = rsr.run(
+        prompts=PROMPTS[:4],
+        work_dir=tmp_path / "run",
+        sampler=Answers(reply),
+        verifier=says_right,
+        formatter=SFT(),
+        options=rsr.Options(give_up=True),
+    )
+    assert made.exit_code == 0
+    outcomes = {(row["prompt_id"], row["index"]): row["outcome"] for row in made.rollouts()}
+    assert outcomes[("p1", 0)] == "ok"
+    assert outcomes[("p2", 0)] == "failed"
+    assert outcomes[("p2", 1)] == "ok"
+
+
+def test_rows_given_in_memory_get_a_run_directory_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = [
+        rsr.run(prompts=rows, sampler=Answers(right_at(0)), verifier=says_right, formatter=SFT())
+        for rows in (PROMPTS[:2], PROMPTS[2:5], PROMPTS[:2])
+    ]
+    assert made[0].path != made[1].path
+    assert made[0].path == made[2].path

@@ -245,7 +245,7 @@ def export(
     format: Annotated[FileFormat, typer.Option(help="The file's format.")] = FileFormat.JSONL,
     traceback: Traceback = False,
 ) -> None:
-    """Write every stored rollout as a row.
+    """Write the stored rollouts, one row per index.
 
     With its verdict, and whether its prompt's decision uses it.
 

@@ -98,7 +98,7 @@ class Engine:
         feed: makes a pass over the input; called again for what failed.
         progress: counted up.
         started: whether the sampler has been started.
-        give_up: make what fails for good a final outcome, so that nothing stays open.
+        give_up: make what fails to the end a final outcome, so that nothing stays open.
     """
 
     def __init__(
@@ -114,10 +114,11 @@ class Engine:
     ) -> None:
         self._start_sampler = None if started else asyncio.Lock()
         self._give_up = give_up
+        self._giving_up = False
         self.progress = progress
         self._settings = settings
         self._sampler = sampler
-        self._judging = Judging(judge, self._judged, give_up)
+        self._judging = Judging(judge, self._judged)
         self._store = store
         self._feed = feed
         limit = sampler.max_in_flight
@@ -145,6 +146,10 @@ class Engine:
                     break
                 await asyncio.sleep(pause)
                 self.progress.reopened()
+            await self._pass()
+        if self._give_up and self.progress.incomplete and not self._stopping:
+            self._giving_up = self._judging.give_up = True
+            self.progress.reopened()
             await self._pass()
         if self._fatal is not None:
             raise self._fatal
@@ -284,7 +289,7 @@ class Engine:
     def _failed(self, opened: _Open, draw: Draw, failure: SamplerError) -> None:
         self.progress.failed_requests += 1
         log.warning("prompt %s: %s", opened.prompt.id, failure)
-        if self._give_up:
+        if self._giving_up:
             self._arrive(_Arrival(opened, draw, [], str(failure), Outcome.FAILED))
         else:
             self._apply(opened, self._schedule.failed(draw))

@@ -38,15 +38,17 @@ class Judging:
     Args:
         judge: makes them.
         deliver: gets every verdict that `ask` didn't give at once; always in a later turn of the event loop.
+
+    Attributes:
         give_up: make the last error of a verifier final (`unverifiable`).
+        stopping: don't try again after an error.
     """
 
-    def __init__(self, judge: Judge, deliver: Callable[[Case, Verdict], None], give_up: bool = False) -> None:
+    def __init__(self, judge: Judge, deliver: Callable[[Case, Verdict], None]) -> None:
         self.pending = 0
-        self.stopping = False
+        self.stopping = self.give_up = False
         self._judge = judge
         self._deliver = deliver
-        self._give_up = give_up
 
     def ask(self, case: Case) -> Verdict | None:
         """The verdict where it is final at once; else None, and it is delivered later."""
@@ -76,7 +78,7 @@ class Judging:
             if tries < _TRIES and not self.stopping:
                 asyncio.get_running_loop().call_later(_PAUSE, self._again, case, tries + 1)
                 return
-            if self._give_up:
+            if self.give_up:
                 verdict = Verdict(reason=Reason.UNVERIFIABLE, detail=f"given up: {verdict.detail}")
         self.pending -= 1
         self._deliver(case, verdict)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,12 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> Loaded:
     return load(found.origin, overrides, found.recipe, lambda content: recipes.anchor(content, found.folder))
 
 
-def work_dir(loaded: Loaded, parts: Parts) -> Path:
-    """The run directory: as configured, or the same one for the same input and way of sampling."""
+def work_dir(loaded: Loaded, parts: Parts, rows: Sequence[Mapping[str, Any]] | None = None) -> Path:
+    """The run directory: as configured, or the same one for the same input (its path, or the rows) and sampling."""
     if loaded.config.work_dir:
         return Path(loaded.config.work_dir).expanduser()
-    name = content_hash([loaded.config.data.input_path, parts.sampling_key.hex()]).hex()[:8]
+    source = loaded.config.data.input_path if rows is None else list(rows)
+    name = content_hash([source, parts.sampling_key.hex()]).hex()[:8]
     return Path("runs") / f"{loaded.recipe}-{name}"
 
 

@@ -114,7 +114,7 @@ class Session:
         for warning in loaded.config.warnings():
             self.watch.warn(warning)
         self.parts = build(loaded, self.redactor, given)
-        self.run_dir = RunDir(work_dir(loaded, self.parts))
+        self.run_dir = RunDir(work_dir(loaded, self.parts, given.rows))
 
     # Opening
 

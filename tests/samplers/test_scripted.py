@@ -53,7 +53,7 @@ def test_a_function_is_called(tmp_path):
     sampler = Scripted(replies=f"{file}:reply")
     assert ask(sampler, n=2)[1].reasoning == "hm"
     before = sampler.identity()
-    assert before["replies"] == "reply"
+    assert before["scripted"] == "reply"
     file.write_text(file.read_text() + "\n")
     assert sampler.identity() != before
 

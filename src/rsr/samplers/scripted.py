@@ -87,14 +87,12 @@ class Scripted:
         return self._max_choices
 
     def identity(self) -> Mapping[str, Any]:
-        """The script: its content, or for a function its name and the hash of its file."""
+        """The script: its content, or for a function its name and the hash of its file; never a model's samples."""
         if self._reference is not None:
-            return {"replies": self._reference.rpartition(":")[2], "version": file_version(self._reference)}
+            return {"scripted": self._reference.rpartition(":")[2], "version": file_version(self._reference)}
         if callable(self._script):
-            return {"replies": getattr(self._script, "__qualname__", type(self._script).__qualname__)}
-        if self._script is None:
-            return {}
-        return {"replies": content_hash(self._script).hex()}
+            return {"scripted": getattr(self._script, "__qualname__", type(self._script).__qualname__)}
+        return {"scripted": content_hash(self._script).hex()}
 
     async def start(self) -> None:
         """Nothing to connect to."""
