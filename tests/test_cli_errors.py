@@ -53,7 +53,10 @@ BAD_LINES = [
     ('{"id": "c", "messages": [', "in.jsonl, line 3: not JSON ("),
     ('{"id": "c", "metadata": {"answer": "A"}}', "in.jsonl, line 3: there are no messages in it"),
     (json.dumps(question("a")), "in.jsonl, line 3: duplicate id 'a', also on line 1; give each row an id of its own"),
-    (json.dumps(question("c", answer=None)), "in.jsonl, line 3: metadata.answer: missing; the verifier mcq-rlvr needs one"),
+    (
+        json.dumps(question("c", answer=None)),
+        "in.jsonl, line 3: metadata.answer: missing; the verifier mcq-rlvr needs one",
+    ),
     ('{"messages": [{"role": "bot", "content": "?"}]}', "in.jsonl, line 3: messages[0].role: must be one of"),
 ]
 
@@ -178,7 +181,10 @@ def test_a_config_that_is_binary_is_refused(folder: Path, command: Any) -> None:
 
 
 def test_a_recipe_that_is_not_there_says_what_there_is(folder: Path, command: Any) -> None:
-    assert "no such config file, run directory or recipe; did you mean 'multi_sft'?" in command("run", "multisft").refused()
+    assert (
+        "no such config file, run directory or recipe; did you mean 'multi_sft'?"
+        in command("run", "multisft").refused()
+    )
     assert "sft" in command("run", "zzz").refused()
 
 
@@ -221,7 +227,9 @@ def test_a_work_dir_that_can_not_be_written_is_refused(folder: Path, prompts: Pa
     assert "work_dir: locked/run can't be used" in command(*again(prompts, "work_dir=locked/run")).refused()
 
 
-def test_another_model_in_an_earlier_run_is_refused_with_what_differs(earlier: Path, prompts: Path, command: Any) -> None:
+def test_another_model_in_an_earlier_run_is_refused_with_what_differs(
+    earlier: Path, prompts: Path, command: Any
+) -> None:
     line = command(*again(prompts, "sampler.model=other", "seed=5")).refused()
     assert line.startswith("run: was sampled with other settings: ")
     assert "seed (0 -> 5)" in line
@@ -272,7 +280,9 @@ def test_a_wrong_key_is_refused_and_not_shown(
 
 
 def test_an_address_that_is_none_is_refused(prompts: Path, command: Any) -> None:
-    assert "sampler.base_url: 'localhost:8000' is no address" in command(*server_run(prompts, "localhost:8000")).refused()
+    assert (
+        "sampler.base_url: 'localhost:8000' is no address" in command(*server_run(prompts, "localhost:8000")).refused()
+    )
 
 
 def test_a_server_that_is_lost_leaves_what_was_sampled(folder: Path, prompts: Path, command: Any) -> None:
@@ -308,7 +318,9 @@ def test_score_refuses_in_one_line_and_writes_nothing(
     assert sorted(path.name for path in folder.iterdir()) == ["rows.jsonl"]
 
 
-@pytest.mark.parametrize("arguments", [["export", "run"], ["run"], ["fly"], ["run", "sft", "--fast"], ["list", "models"]])
+@pytest.mark.parametrize(
+    "arguments", [["export", "run"], ["run"], ["fly"], ["run", "sft", "--fast"], ["list", "models"]]
+)
 def test_wrong_usage_is_exit_code_2(arguments: list[str], folder: Path, command: Any) -> None:
     ended = command(*arguments)
     assert ended.code == 2

@@ -431,7 +431,9 @@ def test_parameters_of_verifiers_and_formatters_are_decisions() -> None:
 
 def test_changes_are_listed_by_dotted_key_with_both_values() -> None:
     old = values().model_dump(mode="json")
-    new = values("sampler.model=m", "sampler.extra_params={top_k: 1}", "formatter=[{type: dpo}]").model_dump(mode="json")
+    new = values("sampler.model=m", "sampler.extra_params={top_k: 1}", "formatter=[{type: dpo}]").model_dump(
+        mode="json"
+    )
     assert changes(old, old) == {}
     assert changes(old, new) == {
         "sampler.model": (None, "m"),

@@ -220,7 +220,9 @@ def test_overrides_win_over_arguments(folder: Path) -> None:
     assert (run.path, list(run.files)) == (Path("other"), ["dpo"])
 
 
-@pytest.mark.parametrize("text", ["😀 Zürich", "a: b # c", "two\nlines\t", "\x7f\x85\u2028\ufeff", '"quoted" \\boxed{}', "{x: 1}"])
+@pytest.mark.parametrize(
+    "text", ["😀 Zürich", "a: b # c", "two\nlines\t", "\x7f\x85\u2028\ufeff", '"quoted" \\boxed{}', "{x: 1}"]
+)
 def test_any_text_can_be_given_in_a_section(text: str, folder: Path) -> None:
     given = {"type": "scripted", "system_prompt": text, "replies": [f"{text} The answer is B."]}
     run = rsr.run(prompts=ROWS[:1], sampler=given, formatter={"type": "sft", "messages": "sampled"}, work_dir="run")
@@ -268,9 +270,14 @@ def test_options_are_those_of_the_command_line(folder: Path) -> None:
         ({"prompts": []}, InputError, "the given rows: there is no prompt in it"),
         ({"formatter": "sfd"}, ConfigError, "did you mean 'sft'"),
         ({"verifier": "mcq-rlrv"}, ConfigError, "did you mean 'mcq-rlvr'"),
-        ({"verifier": lambda: True}, (PluginError, TypeError), ""),
+        ({"verifier": 5}, PluginError, "is a int, not a function"),
+        (
+            {"sampler": object()},
+            PluginError,
+            "sampler: a object is none, it has no max_in_flight, max_choices, identity",
+        ),
+        ({"formatter": Fixed()}, PluginError, "formatter: a Fixed is none, it has no name, needs, rows, missing"),
         ({"sampler": {"type": "scripted", "replies": print}}, ConfigError, "sampler.replies: "),
-        ({"sampler": Fixed()}, Exception, ""),
     ],
 )
 def test_what_is_wrong_is_raised(given: dict[str, Any], error: Any, says: str, folder: Path) -> None:
@@ -329,7 +336,11 @@ def test_a_verdict_is_what_a_verifier_of_ones_own_may_return(folder: Path) -> No
         return Verdict(score=0.7 if answer in response else 0.2, extracted=response[-2])
 
     run = rsr.run(
-        prompts=ROWS, sampler=sampler(), verifier=judge, formatter={"type": "sft", "pass_threshold": 0.5}, work_dir="run"
+        prompts=ROWS,
+        sampler=sampler(),
+        verifier=judge,
+        formatter={"type": "sft", "pass_threshold": 0.5},
+        work_dir="run",
     )
     assert {row["score"] for row in run.rollouts() if row["used"]} <= {0.7, 0.2}
     assert len(list(run.rows("sft"))) == 2

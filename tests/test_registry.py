@@ -27,7 +27,9 @@ def install(folder: Path, name: str = "rsr-plugin-of-test", points: dict[str, di
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {project['version']}\n")
     groups = project["entry-points"] if points is None else points
-    lines = [f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in of.items()) for group, of in groups.items()]
+    lines = [
+        f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in of.items()) for group, of in groups.items()
+    ]
     (info / "entry_points.txt").write_text("\n".join(lines))
 
 
@@ -120,7 +122,9 @@ def test_the_same_name_from_two_packages_is_an_error_that_names_both(site: Path)
     assert FORMATTERS.load("sft").__name__ == "SFT"
 
 
-def test_one_package_that_is_found_twice_is_no_error(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_package_that_is_found_twice_is_no_error(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     install(tmp_path / "again")
     monkeypatch.syspath_prepend(str(tmp_path / "again"))
     importlib.invalidate_caches()
@@ -156,7 +160,12 @@ def test_a_wrong_key_is_refused_by_its_name(
 
 def test_a_whole_run_with_them(site: Path, folder: Path) -> None:
     write_rows(folder / "in.jsonl", [question("a"), question("b", answer="nowhere in it")])
-    parts = ["sampler.type=parrot", "sampler.prefix='B: '", "verifier.type=contains", "formatter=[{type: kto, count: 3}]"]
+    parts = [
+        "sampler.type=parrot",
+        "sampler.prefix='B: '",
+        "verifier.type=contains",
+        "formatter=[{type: kto, count: 3}]",
+    ]
     path = f"{site}:{PACKAGE / 'src'}"
     ended = process("run", "sft", "data.input_path=in.jsonl", "work_dir=run", *parts, cwd=folder, PYTHONPATH=path)
     assert ended.code == 0, ended.err

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from rsr.config import Loaded, load
-from rsr.errors import ConfigError, InputError, RunDirError
+from rsr.errors import ConfigError, InputError, PluginError, RunDirError
 from rsr.inspection import opened, rollouts
 from rsr.loading import load_config
 from rsr.parts import Given
@@ -116,7 +116,7 @@ def run(
     if isinstance(sampler, Mapping):
         section.update({f"sampler.{key}": value for key, value in sampler.items()})
     elif sampler is not None:
-        given = given._replace(sampler=sampler)
+        given = given._replace(sampler=_whole(sampler, "sampler", _SAMPLER))
     if isinstance(verifier, Mapping | str):
         section["verifier"] = {"type": verifier} if isinstance(verifier, str) else dict(verifier)
     elif verifier is not None:
@@ -149,7 +149,18 @@ def _formatters(given: Given, formatter: Any) -> tuple[Given, list[dict[str, Any
         return given, [dict(entry) for entry in entries]
     if any(isinstance(entry, Mapping) for entry in entries):
         raise InputError("formatter: give either formatters or config entries, not both")
-    return given._replace(formatters=entries), []
+    return given._replace(formatters=[_whole(entry, "formatter", _FORMATTER) for entry in entries]), []
+
+
+_SAMPLER = ("max_in_flight", "max_choices", "identity", "start", "sample", "close")
+_FORMATTER = ("name", "needs", "rows", "missing", "dataset_info")
+
+
+def _whole(part: Any, kind: str, members: Sequence[str]) -> Any:
+    lacking = [member for member in members if not hasattr(part, member)]
+    if lacking:
+        raise PluginError(f"{kind}: a {type(part).__name__} is none, it has no {', '.join(lacking)}")
+    return part
 
 
 def _loaded(config: Any, section: Mapping[str, Any], overrides: Sequence[str]) -> Loaded:

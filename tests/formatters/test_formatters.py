@@ -107,7 +107,14 @@ def test_answers_are_trimmed() -> None:
 
 @pytest.mark.parametrize(
     ("threshold", "score", "passes"),
-    [(1.0, 1.0, True), (1.0, 0.999, False), (0.5, 0.5, True), (0.5, 0.499999999, False), (0.0, 0.0, True), (-1, -1, True)],
+    [
+        (1.0, 1.0, True),
+        (1.0, 0.999, False),
+        (0.5, 0.5, True),
+        (0.5, 0.499999999, False),
+        (0.0, 0.0, True),
+        (-1, -1, True),
+    ],
 )
 def test_a_score_of_at_least_the_threshold_passes(threshold: float, score: float, passes: bool) -> None:
     formatter = SFT(pass_threshold=threshold)
@@ -200,7 +207,13 @@ def test_dpo_passes_over_a_best_pair_of_equal_answers() -> None:
 
 
 def test_multi_sft_writes_the_best_first_and_no_answer_twice() -> None:
-    rollouts = [rollout(0, 0.6, "a"), rollout(1, 0.9, "b"), rollout(2, 0.8, "a "), rollout(3, 0.9, "c"), rollout(4, 0.7, "d")]
+    rollouts = [
+        rollout(0, 0.6, "a"),
+        rollout(1, 0.9, "b"),
+        rollout(2, 0.8, "a "),
+        rollout(3, 0.9, "c"),
+        rollout(4, 0.7, "d"),
+    ]
     (made,) = rows(MultiSFT(num_responses=3, pass_threshold=0.5), rollouts)
     assert made.row["responses"] == ["b", "c", "a"]
     assert made.indices == (1, 3, 2)
@@ -217,7 +230,11 @@ def test_multi_sft_writes_what_it_has_but_not_fewer_than_min_responses() -> None
 
 def test_why_there_is_no_row_is_said_in_one_word() -> None:
     assert SFT().missing(scores(0.0)) == "no_pass"
-    assert (DPO().missing(scores(0.0)), DPO().missing(scores(1.0)), DPO().missing([])) == ("no_pass", "no_fail", "no_pass")
+    assert (DPO().missing(scores(0.0)), DPO().missing(scores(1.0)), DPO().missing([])) == (
+        "no_pass",
+        "no_fail",
+        "no_pass",
+    )
 
 
 # Reasoning
@@ -261,7 +278,9 @@ def test_a_pair_has_reasoning_on_both_sides_or_on_none() -> None:
 
 
 def test_of_equally_good_pairs_one_with_reasoning_on_both_sides_is_taken() -> None:
-    (made,) = rows(DPO(), [rollout(0, 1.0, "B", reasoning="Hm."), rollout(1, 0.0, "A"), rollout(2, 0.0, "C", reasoning="So.")])
+    (made,) = rows(
+        DPO(), [rollout(0, 1.0, "B", reasoning="Hm."), rollout(1, 0.0, "A"), rollout(2, 0.0, "C", reasoning="So.")]
+    )
     assert made.indices == (0, 2)
     assert "<think>" in made.row["chosen"]["value"]
     assert "<think>" in made.row["rejected"]["value"]
@@ -393,7 +412,10 @@ def test_the_fail_threshold_of_other_configs_is_taken_and_not_used(name: str) ->
     ("made", "problem"),
     [
         ({"messages": [{"role": "user", "content": ""}, {"role": "assistant", "content": "B"}]}, None),
-        ({"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": " \n"}]}, "an answer is empty"),
+        (
+            {"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": " \n"}]},
+            "an answer is empty",
+        ),
         ({"messages": [{"role": "user", "content": "?"}], "responses": ["B", ""]}, "an answer is empty"),
         ({"chosen": {"from": "gpt", "value": "B"}, "rejected": {"from": "gpt", "value": "A"}}, None),
         ({"chosen": {"from": "gpt", "value": "B"}, "rejected": {"from": "gpt", "value": " "}}, "an answer is empty"),

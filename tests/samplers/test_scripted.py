@@ -113,8 +113,8 @@ def test_delays():
 def test_identity_covers_the_script():
     assert Scripted(replies=["a"]).identity() == Scripted(replies=["a"], delay=1).identity()
     assert Scripted(replies=["a"]).identity() != Scripted(replies=["b"]).identity()
-    assert Scripted(replies=script).identity() == {"replies": "script"}
-    assert Scripted().identity() == {}
+    assert Scripted(replies=script).identity() == {"scripted": "script"}
+    assert Scripted().identity() != Scripted(replies=["a"]).identity()
 
 
 @pytest.mark.parametrize(

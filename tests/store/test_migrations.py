@@ -121,7 +121,9 @@ def test_a_store_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path) ->
     db.execute("PRAGMA user_version = 999")
     db.close()
     before = path.read_bytes()
-    with pytest.raises(RunDirError, match=r"0001\.sqlite: was written by a newer version of rsr .*; upgrade rsr") as why:
+    with pytest.raises(
+        RunDirError, match=r"0001\.sqlite: was written by a newer version of rsr .*; upgrade rsr"
+    ) as why:
         RolloutStore(tmp_path, KEY, readonly=True)
     assert why.value.exit_code == 2
     assert path.read_bytes() == before
