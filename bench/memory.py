@@ -22,7 +22,8 @@ def reply(request, choice):
     number = int(request.tag[1:])
     index = request.index + choice
     letter = "B" if index or number % 4 else "C"
-    return f"Let me think about prompt {number}, try {index}. " + "It depends on the wording. " * 8 + f"The answer is {letter}."
+    thoughts = f"Let me think about prompt {number}, try {index}. " + "It depends on the wording. " * 8
+    return f"{thoughts}The answer is {letter}."
 '''
 
 
@@ -62,7 +63,8 @@ def main() -> None:
         for count in (given.small, given.large):
             seconds, peak = measure(Path(folder) / str(count), count)
             peaks.append(peak)
-            print(f"{count:>10,} prompts  {seconds:8.1f} s  {1e3 * seconds / count:6.3f} ms a prompt  peak {peak:7.1f} MB")
+            each = f"{1e3 * seconds / count:6.3f} ms a prompt"
+            print(f"{count:>10,} prompts  {seconds:8.1f} s  {each}  peak {peak:7.1f} MB")
         print(f"difference of the peaks: {peaks[1] - peaks[0]:.1f} MB (to hold: at most 100)")
 
 

@@ -55,7 +55,7 @@ def simulate(prompts: int, slots: int, rules: Rules, seed: int) -> Result:
             heapq.heappush(flying, (now + sample(draw.order, draw.start)[1], draw, now))
         if not flying:
             break
-        end, draw, begun = heapq.heappop(flying)
+        end, draw, _ = heapq.heappop(flying)
         if draw in cancelled:
             cancelled.discard(draw)
             continue

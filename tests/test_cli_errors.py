@@ -1,4 +1,4 @@
-"""Bad input of every kind: one line that names the place and the fix, exit code 2, and nothing that was stored is lost."""
+"""Bad input of every kind: one line that names the place and the fix, exit code 2, and what was stored stays."""
 
 import hashlib
 import json

@@ -412,8 +412,9 @@ def test_the_sampling_key_is_the_same_for_every_key_that_is_no_identity() -> Non
         if key not in tried and kind is not KeyClass.IDENTITY and isinstance(default, bool | int | float)
     ]
     assert "sampler.send_seed" in rest
+    defaults = {name: value for name, value, _, _ in describe()}
     for key in rest:
-        default = dict((name, value) for name, value, _, _ in describe())[key]
+        default = defaults[key]
         changed = not default if isinstance(default, bool) else default + 1
         if key != "sampler.drop_truncated":
             assert key_of({key: changed}) == key_of({}), key

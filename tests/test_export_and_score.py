@@ -128,7 +128,7 @@ def test_an_index_that_was_cut_and_drawn_again_is_one_row(folder: Path, command:
     ]
     assert command("run", "sft", *common, "sampler.max_tokens=10").code == 0
     rows = exported(folder / "run", command)
-    assert [(row["index"], row["outcome"], row["used"]) for row in rows][0] == (0, "ok", True)
+    assert (rows[0]["index"], rows[0]["outcome"], rows[0]["used"]) == (0, "ok", True)
     assert len(rows) == len({row["index"] for row in rows})
 
 

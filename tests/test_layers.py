@@ -20,7 +20,7 @@ FLOORS: list[set[str]] = [
     {"prompts", "store", "samplers", "verifiers", "formatters"},
     {"replay", "judging", "training_files", "stats", "scoring"},
     {"engine", "export", "reverify", "recipes", "parts"},
-    {"loading"},
+    {"loading", "signals"},
     {"session"},
     {"inspection"},
     {"api"},

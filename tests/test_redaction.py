@@ -164,11 +164,13 @@ def test_an_exception_that_quotes_the_key_is_filtered(folder: Path, command: Any
 # The parts
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["api_key", "apikey", "API_KEY", "sampler.api_key", "x-api-key", "Authorization", "token", "hf_token", "password"]
-    + ["client_secret", "Cookie", "auth", "sampler.headers", "credentials"],
-)
+SECRET_NAMES = [
+    *("api_key", "apikey", "API_KEY", "sampler.api_key", "x-api-key", "Authorization", "token", "hf_token", "password"),
+    *("client_secret", "Cookie", "auth", "sampler.headers", "credentials"),
+]
+
+
+@pytest.mark.parametrize("name", SECRET_NAMES)
 def test_names_of_secrets(name: str) -> None:
     assert is_secret(name)
 

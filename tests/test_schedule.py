@@ -1,4 +1,4 @@
-"""The schedule against a naive model: the same decisions for any order of arrival, and nothing drawn that isn't wanted."""
+"""The schedule against a naive model: the same decisions for any order of arrival, nothing drawn that isn't wanted."""
 
 import random
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from rsr.formatters.dpo import DPO
 from rsr.formatters.multi_sft import MultiSFT
 from rsr.formatters.sft import SFT

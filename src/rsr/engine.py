@@ -30,7 +30,7 @@ from rsr.errors import (
 from rsr.hashing import seed_base
 from rsr.judging import Case, Judge, Judging
 from rsr.progress import Progress
-from rsr.schedule import Draw, Needs, Rules, Schedule, Stop, Stream, Update
+from rsr.schedule import Draw, Needs, Rules, Schedule, Stream, Update
 from rsr.store.rollouts import NewRollout, NewVerdict, RolloutStore, Said
 from rsr.types import Completion, Message, Outcome, Prompt, Rollout, Sampler, SampleRequest, Verdict
 
@@ -123,6 +123,7 @@ class Engine:
         self._feed = feed
         limit = sampler.max_in_flight
         self._slots = settings.slots if limit is None else min(settings.slots, limit)
+        self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._arrived: deque[_Arrival] = deque()
@@ -159,7 +160,7 @@ class Engine:
         if not self._stopping:
             self._stopping = self._judging.stopping = True
             grace = self._settings.grace if at_most is None else min(at_most, self._settings.grace)
-            asyncio.get_running_loop().call_later(grace, self.abort)
+            self._loop.call_later(grace, self.abort)
             self._wake.set()
 
     def abort(self) -> None:
@@ -201,7 +202,7 @@ class Engine:
             elif not self._schedule.has_room:
                 return
             elif opened == _OPENED_AT_ONCE:
-                self._later(self._wake.set)
+                self._loop.call_soon(self._wake.set)
                 return
             else:
                 opened += 1
@@ -216,7 +217,7 @@ class Engine:
         stream = self._schedule.open(prompt.order, found.rollouts)
         self.progress.replayed += bool(found.rollouts)
         if stream.stop is not None:
-            self._closed(stream)
+            self.progress.closed(stream.stop)
             return
         check = found.reference.check
         verifier = self._store.verifier_id(check.name, check.params, check.version)
@@ -308,7 +309,7 @@ class Engine:
     def _flush_soon(self) -> None:
         if not self._flushing:
             self._flushing = True
-            self._later(self._flush)
+            self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         """Commit what has arrived in this turn of the loop, then tell the schedule."""
@@ -363,9 +364,8 @@ class Engine:
 
     def _refused(self, message: str) -> None:
         if not self._answered and self.progress.refused + 1 >= _REFUSED_AT_START:
-            self._fail(
-                SamplerStopped(f"the server refused the first {_REFUSED_AT_START} prompts, the last with: {message}")
-            )
+            refused = f"the server refused the first {_REFUSED_AT_START} prompts"
+            self._fail(SamplerStopped(f"{refused}, the last with: {message}"))
 
     # Verdicts
 
@@ -392,39 +392,27 @@ class Engine:
             task = self._tasks.pop((draw.order, draw.start), None)
             if task is not None:
                 # A reply that has just been paid for is kept; a generation goes on for a token at most.
-                asyncio.get_running_loop().call_later(_LINGER, task.cancel)
+                self._loop.call_later(_LINGER, task.cancel)
         if update.closed:
             self._opened.pop(opened.prompt.order, None)
-            self._closed(opened.stream)
+            self.progress.closed(opened.stream.stop)
         self._wake.set()
 
-    def _closed(self, stream: Stream) -> None:
-        progress = self.progress
-        progress.done += 1
-        progress.satisfied += stream.stop is Stop.SATISFIED
-        progress.refused += stream.stop is Stop.REFUSED
-        progress.incomplete += stream.stop is None
-
     def _count(self, rollouts: Sequence[Rollout]) -> None:
-        progress = self.progress
         for rollout in rollouts:
             self._drawn_in_pass += 1
-            progress.rollouts += rollout.outcome is not Outcome.REFUSED
-            progress.truncated += rollout.outcome is Outcome.TRUNCATED
-            progress.completion_tokens += rollout.completion_tokens or 0
+            self.progress.drawn(rollout)
             if rollout.verdict is not None:
                 self._count_verdict(rollout, rollout.verdict)
             elif rollout.outcome is not Outcome.OK:
-                rollout.response = rollout.reasoning = ""
+                _forget_text(rollout)
 
     def _count_verdict(self, rollout: Rollout, verdict: Verdict) -> None:
         rollout.verdict = verdict
-        # From here on the text is needed on disk only.
-        rollout.response = rollout.reasoning = ""
-        self.progress.verifier_errors += not verdict.final
-        self.progress.scored += verdict.score is not None
-        self.progress.passed += self._settings.passes(rollout)
+        _forget_text(rollout)
+        self.progress.judged(verdict, passed=self._settings.passes(rollout))
 
-    @staticmethod
-    def _later(call: Callable[..., object], *args: Any) -> None:
-        asyncio.get_running_loop().call_soon(call, *args)
+
+def _forget_text(rollout: Rollout) -> None:
+    """From here on the text is needed on disk only."""
+    rollout.response = rollout.reasoning = ""

@@ -15,13 +15,19 @@ def sampled_messages(messages: Sequence[Message], system_prompt: str | None, suf
     """
     sent = list(messages)
     if system_prompt:
-        own = [sent.pop(0)["content"]] if sent and sent[0]["role"] in ("system", "developer") else []
-        sent.insert(0, {"role": "system", "content": "\n\n".join([system_prompt, *map(str, own)])})
+        own = sent.pop(0).get("content") if sent and sent[0]["role"] in ("system", "developer") else None
+        sent.insert(0, {"role": "system", "content": _before(system_prompt, own)})
     if suffix:
         last = max((at for at, message in enumerate(sent) if message["role"] == "user"), default=None)
         if last is not None:
             sent[last] = {**sent[last], "content": _with_suffix(sent[last]["content"], suffix)}
     return sent
+
+
+def _before(text: str, content: object) -> object:
+    if isinstance(content, list):
+        return [{"type": "text", "text": f"{text}\n\n"}, *content]
+    return f"{text}\n\n{content}" if content else text
 
 
 def _with_suffix(content: object, suffix: str) -> object:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 
+from rsr.schedule import Stop
+from rsr.types import Outcome, Rollout, Verdict
+
 
 class Progress:
     """What this process has done so far.
@@ -27,3 +30,22 @@ class Progress:
     def reopened(self) -> None:
         """A further pass over the input begins."""
         self.done = self.satisfied = self.incomplete = self.refused = self.replayed = 0
+
+    def closed(self, stop: Stop | None) -> None:
+        """A prompt is closed; None: incomplete."""
+        self.done += 1
+        self.satisfied += stop is Stop.SATISFIED
+        self.refused += stop is Stop.REFUSED
+        self.incomplete += stop is None
+
+    def drawn(self, rollout: Rollout) -> None:
+        """A rollout came."""
+        self.rollouts += rollout.outcome is not Outcome.REFUSED
+        self.truncated += rollout.outcome is Outcome.TRUNCATED
+        self.completion_tokens += rollout.completion_tokens or 0
+
+    def judged(self, verdict: Verdict, passed: bool) -> None:
+        """A verdict came."""
+        self.verifier_errors += not verdict.final
+        self.scored += verdict.score is not None
+        self.passed += passed

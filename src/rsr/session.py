@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -29,6 +28,7 @@ from rsr.redaction import Redactor, redacted
 from rsr.replay import Stored, replay
 from rsr.reverify import missing_verdicts
 from rsr.schedule import Stream
+from rsr.signals import Signals
 from rsr.stats import Stats, why_no_row
 from rsr.store.rollouts import RolloutStore
 from rsr.store.rundir import EventLog, Lease, RunDir, StoredConfig, write_atomically
@@ -37,7 +37,6 @@ from rsr.training_files import TrainingFiles
 log = logging.getLogger("rsr")
 
 OK, FAILED, INCOMPLETE = 0, 1, 3
-_TERM_GRACE = 20.0
 _CHANGED_SHARE = 0.01
 
 
@@ -251,7 +250,7 @@ class Session:
             give_up=self.options.give_up,
         )
         self.watch.begin(progress, self.run_dir.path)
-        signals = _Signals(engine)
+        signals = Signals(engine)
         ticking = asyncio.create_task(self._tick())
         try:
             await engine.run()
@@ -364,35 +363,6 @@ def exit_code(summary: Mapping[str, Any]) -> int:
     if summary["prompts"]["incomplete"]:
         return INCOMPLETE
     return OK if all(file["rows"] for file in summary["files"].values()) else FAILED
-
-
-class _Signals:
-    """SIGINT and SIGTERM stop the engine; a second one stops it now."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.exit_code: int | None = None
-        self._engine = engine
-        self._handled: list[signal.Signals] = []
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            try:
-                loop.add_signal_handler(number, self._stop, number)
-                self._handled.append(number)
-            except (ValueError, RuntimeError):  # not in the main thread: the caller's signals are its own
-                return
-
-    def _stop(self, number: signal.Signals) -> None:
-        if self.exit_code is not None:
-            self._engine.abort()
-            return
-        self.exit_code = 128 + number
-        self._engine.stop(_TERM_GRACE if number == signal.SIGTERM else None)
-
-    def restore(self) -> None:
-        """Give the signals back."""
-        loop = asyncio.get_running_loop()
-        for number in self._handled:
-            loop.remove_signal_handler(number)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -464,7 +465,7 @@ def test_needs_never_rises_and_a_satisfied_prompt_gives_a_row(formatter: Formatt
     needs = [formatter.needs(rollouts[:count]) for count in range(len(rollouts) + 1)]
     assert needs == sorted(needs, reverse=True)
     # one rollout can serve no more than one of what is missing
-    assert all(before - after <= 1 for before, after in zip(needs, needs[1:], strict=False))
+    assert all(before - after <= 1 for before, after in pairwise(needs))
     if needs[-1] == 0:
         assert len(rows(formatter, rollouts)) == 1
 

@@ -1,4 +1,4 @@
-"""Databases of older versions are opened and read, those of newer ones refused, and a migration is whole or not at all."""
+"""Databases of older versions are read, those of newer ones refused; a migration is made whole or not at all."""
 
 import sqlite3
 import threading

@@ -16,8 +16,10 @@ import msgspec
 
 from rsr.types import Reason, Verdict
 from rsr.verifiers import mcq_phrases as phrases
-from rsr.verifiers.mcq_candidates import Candidate, Scene, Strength, collect, read_labels, read_option_text
+from rsr.verifiers.mcq_beside import disputed, tokens
+from rsr.verifiers.mcq_candidates import Candidate, Strength, collect
 from rsr.verifiers.mcq_options import Options, options_of, parse_options, plain, reference_labels
+from rsr.verifiers.mcq_reading import Labels, Scene, read_labels, read_option_text
 
 _UNKNOWN = frozenset("ABCDEFGHJ")
 _HEAD, _TAIL = 2_000, 12_000
@@ -27,7 +29,7 @@ _NEAR = 40
 class MCQ:
     """Multiple choice: reads the chosen letter or letters out of a response and compares them with the reference."""
 
-    version = "1"
+    version = "2"
     reads_metadata = False
 
     def __call__(
@@ -38,9 +40,8 @@ class MCQ:
         Raises:
             ValueError: the reference is missing or names no option.
         """
-        reference, options = _reference(_frozen(answer), _frozen(choices))
-        labels = frozenset(options) or (_UNKNOWN | reference)
-        scene = Scene(_normalised(response), options, labels, several=len(reference) > 1)
+        reference, options, labels, texts = _reference(_frozen(answer), _frozen(choices))
+        scene = Scene(_normalised(response), options, labels, len(reference) > 1, texts)
         chosen = choose(scene, reference)
         if chosen is None:
             return Verdict(reason=Reason.NO_ANSWER)
@@ -69,11 +70,12 @@ def _whole(scene: Scene) -> frozenset[str] | None:
     if len(scene.text) > 300:
         return None
     text = scene.text.strip(" \n.*_`")
-    own = [label for label, option in scene.options.items() if option and plain(option) == plain(text)]
+    given = plain(text)
+    own = [label for label, option in scene.texts.items() if option == given]
     if len(own) == 1 and len(text) > 1:
         return frozenset(own)
     dashed = _DASHED.fullmatch(text)
-    if dashed and plain(dashed[2]) == plain(scene.options.get(dashed[1].upper(), "")):
+    if dashed and plain(dashed[2]) == scene.texts.get(dashed[1].upper(), ""):
         return frozenset(dashed[1].upper())
     read = read_labels(scene._replace(text=text + "\n"), 0)
     if read is None or (text + "\n")[read.end :].strip(" .)*:\n"):
@@ -106,24 +108,64 @@ def _agreed(group: list[Candidate], scene: Scene, reference: frozenset[str]) -> 
 
 
 _MENTION = re.compile(r"(?:\b(?:option|choice|answer)\s{1,3}[(*\"']{0,3}|\()([A-Z])(?![A-Za-z0-9'’])", re.I)
-_SENTENCES = re.compile(r"(?<![A-Z]\.)(?<=[.!?。])\s+|\n+")
+_SENTENCES = re.compile(r"(?<![A-Z]\.)(?<!i\.e\.)(?<!e\.g\.)(?<=[.!?。])\s+|\n+")
 _TAGS = re.compile(r"</?(?:b|strong|em|i|u|span|p|br)\s?/?>", re.I)
-_DASHED = re.compile(r"(?:option |choice )?\(?([A-Z])\)?\s?[-–—:.]\s?([^\n]+)", re.I)
+_DASHED = re.compile(r"(?:option |choice )?\(?([A-Z])\)?\s?[-–—:.=(\[]\s?([^\n]+)", re.I)
 
 
 def _mentioned(scene: Scene) -> frozenset[str] | None:
-    """The only label that the last sentence mentions, unless it does so doubtfully; or the option that it is."""
-    sentence = _SENTENCES.split(scene.text[-600:].strip())[-1]
+    """The only label that the last sentence mentions, unless it does so doubtfully; or the option that it affirms."""
+    above, sentence = _last_sentence(scene.text[-600:].strip())
     if "?" in sentence:
         return None
     tail = scene._replace(text=sentence)
     text = read_option_text(tail, 0, whole=True)
     if text:
-        return text.labels
-    labels = {match[1].upper() for match in _MENTION.finditer(sentence)} & scene.labels
-    if len(labels) != 1 or phrases.UNSURE.search(sentence) or phrases.CROSS.search(sentence):
+        return None if _ITEM_ABOVE.search(above) else text.labels
+    if phrases.UNSURE.search(sentence) or phrases.CROSS.search(sentence):
         return None
-    return frozenset(labels)
+    found = [match for match in _MENTION.finditer(sentence) if match[1].upper() in scene.labels]
+    labels = frozenset(match[1].upper() for match in found)
+    if not labels:
+        return _affirmed(scene, sentence)
+    read = [Labels(match.end(), frozenset(match[1].upper()), False) for match in found]
+    return labels if len(labels) == 1 and not any(disputed(tail, one) for one in read) else None
+
+
+def _last_sentence(text: str) -> tuple[str, str]:
+    """The line or sentence before the last one, and the last one."""
+    parts = [part for part in _SENTENCES.split(text) if part]
+    return (parts[-2] if len(parts) > 1 else "", parts[-1] if parts else "")
+
+
+_ITEM_ABOVE = re.compile(r"\A(?![^\n]*:\Z)\W{0,6}\w+(?:[ -]\w+){0,2}[,;]?\Z|\A\W{0,4}(?:\w[).:] ?){1,2}\d?\.?\Z")
+"""A word or three without a full stop: what stands below is the next item of a list; or only the number of an item."""
+
+_VERB = re.compile(
+    r"\b(?:is|are|was|were|equals?|means?|measures?|makes?|made|has|have|gives?|needs?|lives?|uses?|called|wrote"
+    r"|contains?|produces?|causes?|becomes?|est|ist|es|è|é|sont|sind|son|sono)\b"
+)
+_ASIDE = re.compile(
+    r"\b(?:no|never|without|nothing|none|than|unlike|rather|instead|opposite|compared|besides|like|similar|near|before"
+    r"|after|question|asks?|asking|options?|choices?|some|many|people|think|believe|would|should|wrong|false|nicht|kein\w*"
+    r"|pas|nunca|non|but|although|though|while|whereas|hardly|contrary|different|example|also|both|more|less"
+    r"|\w+n['’]t)\b"
+)
+_AFFIRMED_IN = 400
+_LABELLED = re.compile(r"^\W{0,4}[A-Z][):.]|\([A-Z]\)", re.M)
+
+
+def _affirmed(scene: Scene, sentence: str) -> frozenset[str] | None:
+    """The option that plain prose ends with ("The capital of France is Paris."), the only one that it speaks of."""
+    if len(scene.text) > _AFFIRMED_IN or _LABELLED.search(scene.text) or len(scene.texts) < max(2, len(scene.options)):
+        return None
+    words, all_words = tokens(sentence), tokens(scene.text)
+    named = [label for label, text in scene.texts.items() if tokens(text) in all_words]
+    if len(named) != 1 or _ASIDE.search(sentence.lower()):
+        return None
+    option = tokens(scene.texts[named[0]])
+    stated = words.endswith(option) and len(option) > 4 and _VERB.search(words[: -len(option)])
+    return frozenset(named) if stated else None
 
 
 def _normalised(response: str) -> str:
@@ -138,8 +180,11 @@ def _frozen(value: Any) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _reference(answer: bytes, choices: bytes) -> tuple[frozenset[str], Options]:
-    """As for `reference_labels`, once per prompt."""
+def _reference(answer: bytes, choices: bytes) -> tuple[frozenset[str], Options, frozenset[str], Options]:
+    """The reference's labels, the options, all labels, and the options' texts for comparing; once per prompt."""
     if answer == _frozen(None):
         raise ValueError("metadata.answer is missing")
-    return reference_labels(msgspec.msgpack.decode(answer), options_of(msgspec.msgpack.decode(choices)))
+    reference, options = reference_labels(msgspec.msgpack.decode(answer), options_of(msgspec.msgpack.decode(choices)))
+    texts = {label: plain(text) for label, text in options.items() if len(text) > 1 or text.isdigit()}
+    labels = frozenset(options) or (_UNKNOWN | reference)
+    return reference, options, labels, {label: text for label, text in texts.items() if text}

@@ -17,7 +17,8 @@ from typing import NamedTuple
 from rsr.verifiers import mcq_phrases as phrases
 from rsr.verifiers.math_compare import equal
 from rsr.verifiers.math_text import clean, closing
-from rsr.verifiers.mcq_options import Options, plain
+from rsr.verifiers.mcq_beside import answers_nothing, disputed
+from rsr.verifiers.mcq_reading import Labels, Scene, read_labels, read_option_text
 
 
 class Strength(IntEnum):
@@ -36,127 +37,6 @@ class Candidate(NamedTuple):
     labels: frozenset[str]
     strength: Strength
     hedged: bool = False
-
-
-class Scene(NamedTuple):
-    """A response with what is known of its question."""
-
-    text: str
-    options: Options
-    labels: frozenset[str]
-    several: bool
-    """Whether the reference names several labels."""
-    lower: str = ""
-    """The text in lower case, position by position; needed by the functions that collect."""
-
-
-class Labels(NamedTuple):
-    """Labels that stand together: `B`, `A, C`, `ACD`, `A or B`."""
-
-    end: int
-    labels: frozenset[str]
-    hedged: bool
-
-
-_OPEN = (
-    r"(?:[*_`\"'“‘’(\[{<$~ ]|\\(?:text|textbf|mathrm|mathbf|textit|boxed|fbox)\b|\\[(\[]){0,8}+"
-    r"(?:(?:option|choice|选项)[ *]{1,3})?[(*]{0,3}"
-)
-_CLOSE = r"(?:[*_`\"”’)\]}>$~]|'(?![A-Za-z])|\\[)\]]){0,8}+"
-_ITEM = re.compile(
-    rf"({_OPEN})([A-Z]{{1,10}}|[a-z]|\d{{1,2}})({_CLOSE})(?![A-Za-z0-9À-ɏЀ-ӿ_+#^%]|['’][A-Za-z]|-[A-Za-z0-9]|\.\d)",
-    re.I,
-)
-_SEPARATOR = re.compile(
-    r"[.)]?\s{0,3}(?:,?\s{0,3}(?:\b(?P<either>or|oder|ou|o)\b|\b(?:and|und|et|e|y)\b)|,|、|;|&|\+|(?P<slash>/)|或者?|和|と|및|또는)\s{0,3}"
-)
-_FOLLOWERS = re.compile(
-    r"[\s*_]{0,3}(?:$|[^\w\s]|\n|(?:because|since|as|for|which|and|or|but|with|in|due|given|that|is|was|based|from|by|so"
-    r"|where|here|according|on|when|not|correct|we|this|it|if|unless|rather|instead|i|only|the)\b|[^\x00-\x7f])",
-    re.I,
-)
-_HYPOTHESIS = re.compile(r"[\s*_)\],]{0,4}(?:only )?(?:if|unless)\b|[\s*_)\]]{0,4}\?", re.I)
-_OR = re.compile(
-    r"\b(?:or|oder|ou|或者?|maybe|perhaps|possibly)\s{1,3}(?:also |option |choice |possibly |maybe |perhaps )?"
-    r"[(*]{0,3}([A-Z])(?![A-Za-z0-9'’])"
-)
-
-
-def read_labels(scene: Scene, at: int) -> Labels | None:
-    """The labels at a position, or None where something else stands."""
-    item = _ITEM.match(scene.text, at)
-    first = _one(scene, item) if item else None
-    if item is None or first is None:
-        return None
-    labels, hedged, end = set(first), False, item.end()
-    while separator := _SEPARATOR.match(scene.text, end):
-        item = _ITEM.match(scene.text, separator.end())
-        more = _one(scene, item, listed=True) if item else None
-        if item is None or more is None:
-            break
-        hedged = (
-            hedged or bool(separator["either"] or separator["slash"]) or separator[0].strip() in ("或", "或者", "또는")
-        )
-        labels |= more
-        end = item.end()
-    rest = scene.text[end : end + 60].split("\n")[0].split(". ")[0]
-    other = _OR.search(rest)
-    if other and other[1] in scene.labels and other[1] not in labels:
-        hedged = True
-    return Labels(end, frozenset(labels), hedged)
-
-
-def _one(scene: Scene, item: re.Match[str], listed: bool = False) -> frozenset[str] | None:
-    """The labels of one item (several when written together), or None when it is a word."""
-    opened, word, closed = item.groups()
-    after = scene.text[item.end() : item.end() + 24]
-    delimited = bool(closed) or bool(re.search(r"[(\[{*_`\"'“$]|option|choice", opened, re.I))
-    if len(word) > 1 and not word.isdigit():
-        known = word.isupper() and set(word) <= scene.labels and list(word) == sorted(set(word))
-        return (
-            frozenset(word) if known and (scene.several or len(word) == 2 or len(word) == len(scene.labels)) else None
-        )
-    label = word.upper()
-    if label not in scene.labels:
-        return None
-    if _HYPOTHESIS.match(after):
-        return None
-    if re.match(r"\. ?[A-Z]\.", after) and not listed:  # the initials of a person
-        return None
-    if word.islower() and not delimited and not re.match(r"\s*(?:$|[.,;:)\n])", after):
-        return None
-    if label in "AI" and not delimited and not _FOLLOWERS.match(after) and not _own_text(scene, label, after):
-        return None  # an article, a pronoun
-    return frozenset(label) if len(label) == 1 else frozenset([label])
-
-
-def _own_text(scene: Scene, label: str, after: str) -> bool:
-    text = plain(scene.options.get(label, ""))
-    return bool(text) and plain(after).startswith(text[: len(plain(after))][:12])
-
-
-def read_option_text(scene: Scene, at: int, whole: bool = False) -> Labels | None:
-    """The option whose text stands at a position (`whole`: up to the end of the line)."""
-    options = {label: plain(text) for label, text in scene.options.items() if len(text) > 1 or text.isdigit()}
-    if not options:
-        return None
-    longest = max(len(text) for text in scene.options.values())
-    line = scene.text[at : at + longest + 60].lstrip()
-    given = plain(re.split(r"\n|[.!] |\.$", line)[0]) if whole else plain(line.split("\n")[0])
-    found = [
-        (len(text), label)
-        for label, text in options.items()
-        if text and (given == text or (not whole and given.startswith(text) and _ends(given, len(text))))
-    ]
-    if not found:
-        return None
-    best = max(found)[0]
-    labels = frozenset(label for length, label in found if length == best)
-    return Labels(min(at + best, len(scene.text)), labels, False) if len(labels) == 1 else None
-
-
-def _ends(text: str, at: int) -> bool:
-    return not re.match(r"\w|[.,]\d|\s?[/^*+=%]\s?\w", text[at : at + 4])
 
 
 def collect(scene: Scene, strength: Strength) -> list[Candidate]:
@@ -179,14 +59,14 @@ _FIELD = re.compile(
 
 def _boxes(scene: Scene) -> Iterator[Candidate]:
     for match in _BOX.finditer(scene.text):
-        if phrases.UNREAL.search(scene.text, max(0, match.start() - 80), match.start()):
+        if phrases.unreal(scene.text, scene.lower, match.start()):
             continue
         skipped = phrases.SKIP.match(scene.text, match.end())
         at = skipped.end() if skipped else match.end()
         read = read_option_text(scene, match.end()) or read_labels(scene, at) or read_option_text(scene, at)
         read = read or _equal_option(scene, match)
         if read:
-            yield Candidate(match.start(), read.end, read.labels, Strength.STRONG, read.hedged)
+            yield Candidate(match.start(), read.end, read.labels, Strength.STRONG, read.hedged or disputed(scene, read))
 
 
 def _equal_option(scene: Scene, box: re.Match[str]) -> Labels | None:
@@ -200,7 +80,8 @@ def _equal_option(scene: Scene, box: re.Match[str]) -> Labels | None:
 
 
 def _fields(scene: Scene) -> Iterator[Candidate]:
-    if not any(mark in scene.text for mark in ('"', "'", "<", "####")):
+    quoted = ":" in scene.text and ('"' in scene.text or "'" in scene.text)
+    if not (quoted or "<" in scene.text or "####" in scene.text):
         return
     for match in _FIELD.finditer(scene.text):
         yield from _read(scene, match, Strength.STRONG)
@@ -223,7 +104,7 @@ def _conditional(text: str, at: int) -> bool:
 
 
 def _read(scene: Scene, match: re.Match[str], strength: Strength, real: bool = False) -> Iterator[Candidate]:
-    if not real and phrases.UNREAL.search(scene.text, max(0, match.start() - 80), match.start()):
+    if not real and phrases.unreal(scene.text, scene.lower, match.start()):
         return
     skipped = phrases.SKIP.match(scene.text, match.end())
     at = skipped.end() if skipped else match.end()
@@ -231,8 +112,21 @@ def _read(scene: Scene, match: re.Match[str], strength: Strength, real: bool = F
     if read is None and skipped:  # the option's text may begin with what was skipped: "is the right ventricle"
         read = next((text for start in _words(skipped) if (text := read_option_text(scene, start))), None)
     if read and not phrases.DENIED.match(scene.text, read.end) and not _begins_list(scene, read):
-        hedged = read.hedged or bool(phrases.EITHER.search(scene.text, match.end(), at))
+        hedged = read.hedged or bool(phrases.EITHER.search(scene.text, match.end(), at)) or disputed(scene, read)
+        hedged = hedged or _after_label_a(scene, match.end(), read)
         yield Candidate(match.start(), read.end, read.labels, strength, hedged)
+
+
+_CAPITAL_A = re.compile(r"[ *_(\"'“]{0,4}A[ \t][^\W_]")
+
+
+def _after_label_a(scene: Scene, at: int, read: Labels) -> bool:
+    """Whether the option's text that was read stands after a capital A that is no article: `the answer is A Mars`."""
+    return (
+        _CAPITAL_A.match(scene.text, at) is not None
+        and "A" in scene.labels
+        and not any(label == "A" or scene.options.get(label, "").startswith("A ") for label in read.labels)
+    )
 
 
 def _words(skipped: re.Match[str]) -> Iterator[int]:
@@ -251,25 +145,32 @@ def _begins_list(scene: Scene, read: Labels) -> bool:
     )
 
 
-_MENTION = re.compile(
-    r"(?<![A-Za-z0-9À-ɏ'’.\\-])(?=[A-Z]|[(*\"'`\[$][^\s])[(*\"'`\[$]{0,4}([A-Z]|\d{1,2})(?![A-Za-z0-9À-ɏ'’])"
-)
+_LABEL = re.compile(r"([A-Z0-9]\d?)(?![A-Za-z0-9À-ɏ'’])")
+_WORDLIKE = re.compile(r"[A-Za-z0-9À-ɏ'’.\\-]")
+_BEFORE = re.compile(r"([A-Z])[)*]{0,3},? (or|and) (?:option )?[(*]{0,3}\Z")
 
 
 def _statements(scene: Scene) -> Iterator[Candidate]:
     """`B is correct`."""
-    for match in _MENTION.finditer(scene.text):
-        if match[1] not in scene.labels:
+    for match in _LABEL.finditer(scene.text):
+        if match[1] not in scene.labels or not _stands_alone(scene.text, match):
             continue
         said = phrases.IS_CORRECT.match(scene.text, match.end())
-        if said and not phrases.UNREAL.search(scene.text, max(0, match.start() - 80), match.start()):
+        if said and not phrases.unreal(scene.text, scene.lower, match.start()):
             if scene.text[said.end() : said.end() + 1] == "?":
                 continue
-            before = scene.text[max(0, match.start() - 14) : match.start()]
-            other = re.search(r"([A-Z])[)*]{0,3},? (or|and) (?:option )?[(*]{0,3}\Z", before)
+            other = _BEFORE.search(scene.text, max(0, match.start() - 14), match.start())
             labels = {match[1], other[1]} if other and other[1] in scene.labels else {match[1]}
-            hedged = bool(other) and other is not None and other[2] == "or"
+            hedged = other[2] == "or" if other else disputed(scene, Labels(match.end(), frozenset(labels), False))
             yield Candidate(match.start(), said.end(), frozenset(labels), Strength.STRONG, hedged)
+
+
+def _stands_alone(text: str, match: re.Match[str]) -> bool:
+    """Whether no word, initial or hyphen runs into a label; a number must be in brackets or quotes."""
+    before = text[match.start() - 1] if match.start() else ""
+    if before == "'":
+        return match.start() < 2 or not _WORDLIKE.match(text, match.start() - 2)
+    return before in '(*"`[$' and before != "" if match[1][0].isdigit() else not _WORDLIKE.match(before)
 
 
 def _corrections(scene: Scene) -> Iterator[Candidate]:
@@ -281,7 +182,7 @@ def _corrections(scene: Scene) -> Iterator[Candidate]:
             and _closes(scene.text, read.end)
             and not phrases.DENIED.match(scene.text, read.end)
         ):
-            yield Candidate(match.start(), read.end, read.labels, Strength.STRONG, read.hedged)
+            yield Candidate(match.start(), read.end, read.labels, Strength.STRONG, disputed(scene, read))
 
 
 def _closes(text: str, at: int) -> bool:
@@ -295,7 +196,7 @@ def _closes(text: str, at: int) -> bool:
 _LABEL_LINE = re.compile(
     r"^[ \t>#]{0,6}(?:[-•][ \t])?[*_`(\[$\\{\"']{0,6}(?:(?:boxed|text|textbf)\{)?"
     r"(?:(?:option|choice|answer|letter)[ \t:]{1,3}[*(\[]{0,3})?"
-    r"([A-Za-z]|\d{1,2})(?P<close>[)\].:*_`}$\"'、]{0,6})"
+    r"([A-Za-z]|\d{1,2})(?P<close>[)\].:*_`}$\"'、]{0,6}(?:,(?=[ \t](?:because|since|as|for|due)\b))?)"
     r"(?P<rest>(?:[ \t][^\n]*|(?<=[)\].:*、])[^\s\w][^\n]*|(?<=[).:、])\w[^\n]*)?)$",
     re.M | re.I,
 )
@@ -310,27 +211,40 @@ def _lines(scene: Scene) -> Iterator[Candidate]:
             continue
         rest = match["rest"].strip(" \t*_`.)]}$\"'")
         if not rest:
-            bare.append((match, label))
+            bare.append(match)
         elif match["close"] and not phrases.CROSS.search(rest[:80]) and not phrases.DENIED.match(match["rest"]):
-            labelled.append((match, label))
+            labelled.append(match)
     yield from _settled(scene, bare)
-    yield from _settled(scene, labelled, len({label for _, label in bare}) == 0)
+    if not bare:
+        yield from _settled(scene, labelled)
 
 
-def _settled(scene: Scene, lines: list[tuple[re.Match[str], str]], allowed: bool = True) -> Iterator[Candidate]:
-    if not lines or not allowed:
+def _settled(scene: Scene, lines: list[re.Match[str]]) -> Iterator[Candidate]:
+    if not lines:
         return
-    match, label = lines[-1]
-    single = len({label for _, label in lines}) == 1
+    match, label = lines[-1], lines[-1][1].upper()
+    single = len({line[1].upper() for line in lines}) == 1
+    if not single and _continues_list(scene.text, lines[-2], match):
+        return
+    rest = match["rest"].strip(" *_.")
     is_last = not scene.text[match.end() :].strip()
     is_first = not scene.text[: match.start()].strip()
-    repeats = is_last and label in {earlier for _, earlier in lines[:-1]}
-    if (
-        (single and (is_first or is_last or not match["rest"].strip(" *_.")))
-        or repeats
-        or (is_last and not match["rest"].strip())
-    ):
-        yield Candidate(match.start(), match.end(), frozenset([label]), Strength.MEDIUM)
+    repeats = is_last and label in {line[1].upper() for line in lines[:-1]}
+    if (single and (is_first or is_last or not rest)) or repeats or (is_last and not rest):
+        if rest and answers_nothing(scene, label, match["rest"], colon=":" in match["close"]):
+            return
+        read = Labels(match.end("close"), frozenset([label]), False)
+        yield Candidate(
+            match.start(), match.end(), read.labels, Strength.MEDIUM, bool(rest) and disputed(scene, read, line=True)
+        )
+
+
+def _continues_list(text: str, above: re.Match[str], line: re.Match[str]) -> bool:
+    """Whether two lines with labels belong to one list: nothing between, or an empty line and the next label."""
+    between = text[above.end() : line.start()]
+    if between.strip():
+        return False
+    return between.count("\n") < 2 or ord(line[1].upper()[0]) == ord(above[1].upper()[0]) + 1
 
 
 _TICK_LINE = re.compile(r"^(?=[^\n]{0,300}?(?:[✓✔✅☑]|\[[xX]\]|orrect|ight|rue))[^\n]{0,400}$", re.M)
@@ -347,18 +261,20 @@ def _ticks(scene: Scene) -> Iterator[Candidate]:
     found: list[Candidate] = []
     for match in _TICK_LINE.finditer(scene.text):
         line = match[0]
-        label = _LINE_LABEL.search(_CHECKBOX.sub(" ", line[:60]))
+        label = _LINE_LABEL.search(_CHECKBOX.sub("   ", line[:60]))
         tick = phrases.TICK.search(line)
         if label and tick and not phrases.CROSS.search(line) and label[1].upper() in scene.labels:
-            found.append(Candidate(match.start(), match.end(), frozenset(label[1].upper()), Strength.MEDIUM))
+            read = Labels(match.start() + label.end(), frozenset(label[1].upper()), False)
+            hedged = disputed(scene, read, line=True)
+            found.append(Candidate(match.start(), match.end(), read.labels, Strength.MEDIUM, hedged))
     labels = frozenset().union(*(candidate.labels for candidate in found)) if found else frozenset()
     if len(labels) == 1 or (scene.several and labels):
-        yield found[-1]._replace(labels=labels)
+        yield found[-1]._replace(labels=labels, hedged=any(candidate.hedged for candidate in found))
 
 
 def _conclusions(scene: Scene) -> Iterator[Candidate]:
     for match in phrases.CONCLUDE.matches(scene.text, scene.lower):
-        if phrases.UNREAL.search(scene.text, max(0, match.start() - 80), match.start()):
+        if phrases.unreal(scene.text, scene.lower, match.start()):
             continue
         skipped = phrases.SKIP.match(scene.text, match.end())
         at = skipped.end() if skipped else match.end()
@@ -372,4 +288,5 @@ def _conclusions(scene: Scene) -> Iterator[Candidate]:
         named = re.search(r"option|choice|letter|选项", scene.text[match.end() : read.end], re.I)
         ends = not scene.text[read.end :].strip(" .*\n\"')!")
         if (named or ends) and "?" not in between and not phrases.DENIED.match(scene.text, read.end):
-            yield Candidate(match.start(), read.end, read.labels, Strength.MEDIUM, read.hedged)
+            hedged = read.hedged or disputed(scene, read)
+            yield Candidate(match.start(), read.end, read.labels, Strength.MEDIUM, hedged)

@@ -35,7 +35,8 @@ class Cue:
 
     def matches(self, text: str, lower: str) -> Iterator[re.Match[str]]:
         """All matches, word by word; `lower` is the text in lower case, position by position."""
-        for word in self._words if text.isascii() else self._words + self._foreign:
+        words = self._words if text.isascii() else self._words + self._foreign
+        for word in [word for word in words if word in lower]:
             at = lower.find(word)
             while at >= 0:
                 match = self._expression.match(text, at)
@@ -155,7 +156,7 @@ IS_CORRECT = re.compile(
 
 _DONT = r"\b(?:don['’]t|do not|not|never|cannot|can['’]t|wouldn['’]t|hardly)"
 _THINK = "(?:think|believe|say|guess|assume|expect|conclude|answer|mean|choose|pick|select)"
-UNREAL = re.compile(
+_UNREAL = re.compile(
     _any(
         r"\b(?:if|suppose|supposing|assume|assuming|whether|unless|had|were|imagine|why isn't|say)\b(?: that)?",
         rf"\b(?:might|may|could|would|will|some|many|people|students) (?:\w{{1,12}} )?{_THINK}(?: that)?",
@@ -166,7 +167,36 @@ UNREAL = re.compile(
     + r"(?:(?:the|our|my|a|option|choice|correct|right|final|best|only|true|just)[\s*_(]{1,3}){0,4}\Z",
     re.I,
 )
-"""Before a phrase or label: it is hypothetical, denied, or somebody else's."""
+_UNREAL_WORDS = (
+    *(
+        "not",
+        "n't",
+        "n’t",
+        "if",
+        "suppos",
+        "assum",
+        "whether",
+        "unless",
+        "had",
+        "were",
+        "imagine",
+        "say",
+        "might",
+        "may",
+    ),
+    *("could", "would", "will", "some", "many", "people", "students", "never", "hardly", "tempt"),
+    *("如果", "假设", "若", "假如", "不", "并非"),
+)
+
+
+def unreal(text: str, lower: str, at: int) -> bool:
+    """Whether what follows is hypothetical, denied, or somebody else's; `lower` as for `Cue.matches`."""
+    start = at - 80 if at > 80 else 0
+    before = lower[start:at]
+    if not [word for word in _UNREAL_WORDS if word in before]:
+        return False
+    return _UNREAL.search(text, start, at) is not None
+
 
 CONDITION = re.compile(r"\b(?:if|were|had|suppose|unless)\b", re.I)
 """In the sentence before "the answer would be": it isn't."""
@@ -220,7 +250,7 @@ _TAKEN_BACK = re.compile(
 
 def taken_back(text: str, lower: str) -> int:
     """Where the text last says that what it has answered no longer stands; -1: nowhere."""
-    if not any(word in lower for word in _BACK_WORDS):
+    if not [word for word in _BACK_WORDS if word in lower]:
         return -1
     return max((match.start() for match in _TAKEN_BACK.finditer(text)), default=-1)
 
