@@ -12,8 +12,8 @@ SOURCE = Path(__file__).parents[1] / "src" / "rsr"
 
 FLOORS: list[set[str]] = [
     {"types", "errors"},
-    {"hashing", "redaction", "reasoning", "schedule", "messages", "migrations", "guards", "progress"},
-    {"registry", "completions", "failures"},
+    {"hashing", "redaction", "reasoning", "schedule", "messages", "migrations", "guards"},
+    {"registry", "completions", "failures", "progress"},
     {"written", "replies"},
     {"config"},
     {"wire", "rows"},

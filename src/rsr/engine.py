@@ -14,7 +14,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from rsr.completions import to_rollout
 from rsr.errors import (
@@ -30,6 +30,7 @@ from rsr.errors import (
 from rsr.hashing import seed_base
 from rsr.judging import Case, Judge, Judging
 from rsr.progress import Progress
+from rsr.replay import Stored
 from rsr.schedule import Draw, Needs, Rules, Schedule, Stream, Update
 from rsr.store.rollouts import NewRollout, NewVerdict, RolloutStore, Said
 from rsr.types import Completion, Message, Outcome, Prompt, Rollout, Sampler, SampleRequest, Verdict
@@ -41,14 +42,6 @@ _LINGER = 0.01  # seconds between the wish to cancel a request and doing it
 _ROUND_PAUSES = (0.5, 5.0)  # seconds before what failed in the pass over the input is taken up again
 
 log = logging.getLogger("rsr")
-
-
-class Feed(NamedTuple):
-    """One prompt for the engine: what it is judged by (check, key), and what is stored of it."""
-
-    prompt: Prompt
-    reference: Any
-    rollouts: list[Rollout]
 
 
 class Settings(NamedTuple):
@@ -69,10 +62,10 @@ class _Open:
 
     __slots__ = ("base", "key", "prompt", "reference", "stream", "verifier")
 
-    def __init__(self, feed: Feed, base: int, stream: Stream, verifier: int) -> None:
-        self.prompt = feed.prompt
-        self.reference = feed.reference
-        self.key: int = feed.reference.key
+    def __init__(self, stored: Stored, base: int, stream: Stream, verifier: int) -> None:
+        self.prompt = stored.prompt
+        self.reference = stored.reference
+        self.key = stored.reference.key
         self.base = base
         self.stream = stream
         self.verifier = verifier
@@ -107,7 +100,7 @@ class Engine:
         sampler: Sampler,
         judge: Judge,
         store: RolloutStore,
-        feed: Callable[[], Iterator[Feed]],
+        feed: Callable[[], Iterator[Stored]],
         progress: Progress,
         started: bool = True,
         give_up: bool = False,
@@ -192,7 +185,7 @@ class Engine:
 
     # Drawing
 
-    def _fill(self, feed: Iterator[Feed]) -> None:
+    def _fill(self, feed: Iterator[Stored]) -> None:
         """Give every free slot something to do."""
         opened = 0
         while not self._stopping and self.progress.in_flight < self._slots:
@@ -208,7 +201,7 @@ class Engine:
                 opened += 1
                 self._open_next(feed)
 
-    def _open_next(self, feed: Iterator[Feed]) -> None:
+    def _open_next(self, feed: Iterator[Stored]) -> None:
         found = next(feed, None)
         if found is None:
             self._schedule.input_ended = True

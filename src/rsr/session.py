@@ -18,7 +18,7 @@ import msgspec
 import rsr
 from rsr import prompts as prompts_index
 from rsr.config import Loaded, changes
-from rsr.engine import Engine, Feed, Settings
+from rsr.engine import Engine, Settings
 from rsr.errors import InputError, PluginError, RSRError, RunDirError, boundary
 from rsr.loading import work_dir
 from rsr.parts import NOTHING, Given, build
@@ -244,7 +244,7 @@ class Session:
             self.parts.sampler,
             self.parts.verification,
             store,
-            lambda: (Feed(*stored) for stored in self._replay(prompts, store)),
+            lambda: self._replay(prompts, store),
             progress,
             started=started,
             give_up=self.options.give_up,

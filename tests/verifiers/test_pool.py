@@ -12,7 +12,8 @@ import pytest
 
 from rsr.types import Reason
 from rsr.verifiers.check import Check
-from rsr.verifiers.pool import Pool, Spec, Task
+from rsr.verifiers.pipe import Spec, Task
+from rsr.verifiers.pool import Pool
 
 NASTY = """
 import os, sys, time

@@ -21,7 +21,8 @@ from rsr.errors import ConfigError, PluginError
 from rsr.reasoning import split_reasoning
 from rsr.types import Message, Reason, Verdict
 from rsr.verifiers import VERIFIERS
-from rsr.verifiers.pool import Pool, Spec, Task, shared_pool
+from rsr.verifiers.pipe import Spec, Task
+from rsr.verifiers.pool import Pool, shared_pool
 
 _POLICIES = ("none", "fail")
 

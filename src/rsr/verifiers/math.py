@@ -11,8 +11,9 @@ from functools import lru_cache
 from typing import Any
 
 from rsr.types import Reason, Verdict
-from rsr.verifiers.math_answer import final_expression
-from rsr.verifiers.math_compare import equal
+from rsr.verifiers.math_answer import final_answer
+from rsr.verifiers.math_compare import equal, is_number, no_number
+from rsr.verifiers.math_results import unevaluated
 from rsr.verifiers.math_text import clean
 
 _LONGEST = 20_000
@@ -21,7 +22,7 @@ _LONGEST = 20_000
 class Math:
     """Mathematics: reads the final answer out of a response and compares it with the reference, exactly."""
 
-    version = "1"
+    version = "2"
     reads_metadata = False
     isolated = True
 
@@ -34,10 +35,12 @@ class Math:
             ValueError: the reference is missing.
         """
         golds = _references(answer)
-        found = final_expression(response[-_LONGEST:])
+        found = final_answer(response[-_LONGEST:])
         if found is None:
             return Verdict(reason=Reason.NO_ANSWER)
-        given = clean(found[:_LONGEST])
+        given = clean(found.text[:_LONGEST])
+        if not found.firm and not given.isdigit() and not _final(given, golds):
+            return Verdict(reason=Reason.NO_ANSWER)
         verdicts = [equal(gold, given) for gold in golds]
         if True in verdicts:
             return Verdict(score=1.0, extracted=given)
@@ -56,7 +59,8 @@ class Math:
             return quick
         from rsr.verifiers import math_symbolic
 
-        given = clean(final_expression(response[-_LONGEST:]) or "")
+        found = final_answer(response[-_LONGEST:])
+        given = clean(found.text) if found else ""
         golds = _references(answer)
         if math_symbolic.too_large(given) or any(math_symbolic.too_large(gold) for gold in golds):
             return Verdict(reason=Reason.UNVERIFIABLE, extracted=given[:200], detail="too large to be compared")
@@ -82,5 +86,16 @@ def _references(answer: Any) -> tuple[str, ...]:
 def _reference(answer: str) -> str:
     """A reference as text: in a box, after `####` at the end of a solution, or as it is."""
     if "\\boxed" in answer or "\\fbox" in answer or "####" in answer:
-        answer = final_expression(answer) or answer
+        found = final_answer(answer)
+        answer = found.text if found else answer
     return clean(answer)
+
+
+def _final(given: str, golds: tuple[str, ...]) -> bool:
+    """Whether a text can be the answer where a number is asked for: `4 + 5` and `awesome` can't, outside a box."""
+    return given in golds or not (unevaluated(given) or no_number(given)) or not all(map(_is_number, golds))
+
+
+@lru_cache(maxsize=4096)
+def _is_number(gold: str) -> bool:
+    return not unevaluated(gold) and is_number(gold)

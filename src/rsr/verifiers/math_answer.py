@@ -7,8 +7,19 @@ bold text or number of the last sentence that has one.
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
+from rsr.verifiers.math_results import NUMBER, result_at, result_in, speaks_of_sum, which_is
 from rsr.verifiers.math_text import closing
+
+
+class Answer(NamedTuple):
+    """The answer of a response, as it is written there."""
+
+    text: str
+    firm: bool
+    """Whether it stands in a box or a field: nothing else can be meant."""
+
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}(?=[{\d\w\\])|<\|begin_of_box\|>")
 _JOINT = re.compile(
@@ -45,11 +56,7 @@ _FORMULA = re.compile(
     re.S,
 )
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*|__([^_\n]{1,200})__")
-_NUMBER = re.compile(
-    r"(?<![\w.])(?:[-+−](?=[\d.$]))?[$€£]?"
-    r"(?:\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d{1,3}(?: \d{3})+(?!\d)|\d+\s\d+/\d+|\d+/\d+|\d*\.\d+(?:\(\d+\))?|\d+)"
-    r"(?:[eE][-+]?\d+)?(?:\s?%|\s?percent\b)?(?![\w])(?!\.\d)"
-)
+_NUMBER = re.compile(r"(?<![\w.])" + NUMBER)
 _SENTENCES = re.compile(r"(?<=[.!?。])(?=\s|[A-Z\u4e00-\u9fff])|\n")
 _STOP = re.compile(
     r"(?:[,.;!?]?\s+|\b)(?:because|since|as (?:the|we|it|there)|which|where|when|so|for|given|based|after|by|from|if"
@@ -60,20 +67,34 @@ _STOP = re.compile(
 _CORRECTION = re.compile(
     r"\b(?:wait|actually|correction|no,|sorry|scratch that|mistake|oops|hmm|re-?check|i meant)\b|不对|更正", re.I
 )
+_OPERATOR = re.compile(r"\d ?(?:[-+*×−]|\\times|\\cdot) ?\d")
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 
 
-def final_expression(text: str) -> str | None:
-    """The text of the answer, or None where the response gives none."""
+def final_answer(text: str) -> Answer | None:
+    """The answer, or None where the response gives none."""
     boxed, box_end = _boxed(text)
     if boxed:
         later = _phrase(text, box_end) if _CORRECTION.search(text, box_end) else None
-        return later or boxed
+        return Answer(_trimmed(later), False) if later else Answer(boxed, True)
     fields = list(_FIELD.finditer(text))
     if fields:
         content = next(group for group in fields[-1].groups() if group).strip()
-        return _first_expression(content) or content
-    return _phrase(text, 0) or _whole(text) or _last(text)
+        return Answer(_first_expression(content) or content, True)
+    given = _phrase(text, 0) or _whole(text) or _last(text)
+    return Answer(_trimmed(given), False) if given else None
+
+
+_STRAY = re.compile(r"(?:\s|[,;:]|\b(?:and|or|so|but)\b){1,4}\Z")
+
+
+def _trimmed(text: str) -> str:
+    """Without a quote that opens or closes elsewhere, and without an "and" that leads on."""
+    text = _STRAY.sub("", text) if text[-1].isalpha() or text[-1] in ",;: " else text
+    for quote in "\"'”’“":
+        if text.count(quote) % 2 and (text[0] == quote or (text[-1] == quote and text[-2:-1].isalnum())):
+            text = text.strip(quote)
+    return text
 
 
 def _boxed(text: str) -> tuple[str | None, int]:
@@ -117,6 +138,9 @@ def _phrase(text: str, start: int) -> str | None:
             continue
         adverbs = _ADVERB.match(text, match.end())
         at = adverbs.end() if adverbs else match.end()
+        result = result_at(text[at : at + 200])
+        if result:
+            return result
         given = _first_expression(text[at : at + 600].lstrip())
         if given and not text[at + len(given) : at + len(given) + 2].lstrip("* ").startswith("?"):
             return given
@@ -142,6 +166,10 @@ def _first_expression(text: str) -> str | None:
     if not head or head.lower().startswith(("not ", "unknown", "unclear", "a ", "an ", "to ")):
         return None
     number = _NUMBER.match(head)
+    if stop and (number is None or number.end() < len(head)) and (_PROSE.search(head) or _OPERATOR.search(head)):
+        result = which_is(text[stop.start() :])
+        if result:
+            return result
     if number and _PROSE.search(head[number.end() :]):
         words = head[number.end() :].split()
         return head if len(words) <= 3 else number[0]
@@ -154,10 +182,13 @@ def _first_expression(text: str) -> str | None:
     return numbers[-1] if len(numbers) == 1 else None
 
 
+_IS = re.compile(r"\d[\"'” ]{0,2} (?:is|are|equals?|makes?|gives?)\b")
+
+
 def _whole(text: str) -> str | None:
     """A response that is nothing but an expression."""
     bare = text.strip(" \n*`")
-    if len(bare) > 300 or "\n" in bare or bare.endswith("?") or "\\boxed" in bare:
+    if len(bare) > 300 or "\n" in bare or bare.endswith("?") or "\\boxed" in bare or _IS.search(bare):
         return None
     formula = _FORMULA.fullmatch(bare.rstrip("."))
     if formula:
@@ -190,6 +221,9 @@ def _last(text: str) -> str | None:
         bold = [match[1] or match[2] for match in _BOLD.finditer(sentence)]
         if bold and re.search(r"\d", bold[-1]):
             return _first_expression(bold[-1]) or bold[-1]
+        result = result_in(sentence)
+        if result or speaks_of_sum(sentence):
+            return result
         side = sentence.rpartition("=")[2].strip(" .*") if "=" in sentence else ""
         if side and not _PROSE.search(side) and re.search(r"\w", side):
             return side

@@ -43,6 +43,26 @@ def equal(gold: str, given: str, algebra: Equal | None = None) -> bool | None:
     return _same_body(one, other, algebra)
 
 
+def is_number(text: str) -> bool:
+    """Whether a cleaned text is a number, with or without a unit."""
+    return exact(_untexted(parsed(text).body)) is not None
+
+
+_WORDS_OF_MATHEMATICS = re.compile(
+    r"\b(?:none|never|no|not?|yes|true|false|undefined|infinit\w*|impossible|unbounded|indeterminate|diverges?|dne|pi"
+    r"|does|cannot|empty|all|every|any|real|reals|complex|prime|even|odd|solutions?|roots?|sqrt|sin|cos|tan|log|exp)\b",
+    re.I,
+)
+_WORD = re.compile(r"(?<![\\a-zA-Z])(?!and\b)[a-zA-Z]{3,}")
+
+
+def no_number(text: str) -> bool:
+    """Whether a cleaned text is words that give no value: `awesome`, `half of 20`; not `undefined`, `x + 1`, `12 cm`."""
+    if not _WORD.search(text) or _WORDS_OF_MATHEMATICS.search(text):
+        return False
+    return not is_number(text)
+
+
 def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> bool | None:
     bodies = (one.body, other.body)
     values = exact(_untexted(bodies[0])), exact(_untexted(bodies[1]))

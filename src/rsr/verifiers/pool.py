@@ -21,7 +21,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -29,28 +28,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from rsr.types import Reason, Verdict
-from rsr.verifiers.worker import LENGTH, Reply
+from rsr.verifiers.pipe import LENGTH, Reply, Spec, Task
 
 BUILD_SECONDS = 300.0
 """How long a worker may take to import and build a verifier."""
 
 _POLL = 0.05
-
-
-class Spec(NamedTuple):
-    """Which verifier a worker is to build."""
-
-    type: str
-    params: dict[str, Any]
-
-
-class Task(NamedTuple):
-    """What a worker is to judge."""
-
-    response: str
-    answer: Any
-    choices: Any
-    metadata: Mapping[str, Any] | None
 
 
 class _Job(NamedTuple):

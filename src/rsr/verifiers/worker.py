@@ -1,11 +1,7 @@
-"""A worker process: builds verifiers once and judges one final answer after the other.
+"""A worker process: builds verifiers once and judges one final answer after the other (`rsr.verifiers.pipe`).
 
-    rsr.verifiers.pool  ──pickle──>  (spec number, spec)    build          ──msgpack──>  Reply
-                        ──pickle──>  (spec number, task)    judge          ──msgpack──>  Reply
-
-Each message has its length before it, in 4 bytes. Requests are pickled since references may be integers of any size;
-they come from our own process. Replies are msgpack, since a worker runs code of others. The two pipes have descriptors
-of their own: what a verifier prints goes to the parent's standard error. The end of the request pipe ends the worker.
+The two pipes have descriptors of their own: what a verifier prints goes to the parent's standard error. The end of the
+request pipe ends the worker.
 """
 
 from __future__ import annotations
@@ -13,31 +9,16 @@ from __future__ import annotations
 import contextlib
 import pickle
 import resource
-import struct
 import sys
 import time
 from typing import Any, BinaryIO
 
 import msgspec
 
-from rsr.types import Verdict
+from rsr.verifiers.pipe import LENGTH, Reply
 
 MEMORY = 1 << 30
 """Bytes that judging may take beyond what the worker has after it has built its verifiers."""
-
-LENGTH = struct.Struct(">I")
-
-
-class Reply(msgspec.Struct, array_like=True):
-    """What a worker answers to each message."""
-
-    cpu: float
-    """Seconds of CPU time that the worker has used so far."""
-    verdict: Verdict | None = None
-    error: str | None = None
-    """Why a verifier could not be built."""
-    out_of_memory: bool = False
-
 
 _encoder = msgspec.msgpack.Encoder()
 
