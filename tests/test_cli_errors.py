@@ -341,7 +341,7 @@ def test_an_error_text_can_not_drive_the_terminal(folder: Path, command: Any) ->
     [
         (["data.input_path=nowhere.jsonl", "work_dir=new"], "data.input_path: there is no file nowhere.jsonl"),
         (["sampling.step_sise=4"], "sampling.step_sise: unknown key (command line); did you mean 'step_size'?"),
-        (["formatter.0.type=sfd"], "formatter.type: unknown formatter 'sfd'; did you mean 'sft'?"),
+        (["formatter.0.type=sfd"], "formatter.type: unknown formatter 'sfd'; did you mean 'sft'? (command line)"),
     ],
 )
 def test_the_real_command_says_one_line_and_exits_with_2(

@@ -22,7 +22,7 @@ PUBLIC = [
 SIGNATURES = {
     "run": "(config=None, *, prompts=None, work_dir=None, sampler=None, verifier=None, formatter=None, overrides=(), "
     "options=None, watch=None)",
-    "open": "(run_dir)",
+    "open": "(run_dir, *, verifier=None, formatter=None)",
     "split_reasoning": "(text_or_message)",
     "verifiers.get": "(name, **params)",
     "Run.stats": "(self)",
@@ -344,3 +344,15 @@ def test_a_verdict_is_what_a_verifier_of_ones_own_may_return(folder: Path) -> No
     )
     assert {row["score"] for row in run.rollouts() if row["used"]} <= {0.7, 0.2}
     assert len(list(run.rows("sft"))) == 2
+
+
+def test_a_function_as_verifier_is_asked_for_again_and_not_mistaken_for_another(folder: Path) -> None:
+    def says_right(response: str) -> float:
+        return float("right" in response)
+
+    prompts = [{"id": "p", "messages": [{"role": "user", "content": "?"}]}]
+    sampler = {"type": "scripted", "replies": ["wrong", "right"]}
+    rsr.run(prompts=prompts, work_dir="run", sampler=sampler, verifier=says_right)
+    with pytest.raises(ConfigError, match="was handed over from Python"):
+        list(rsr.open("run").rollouts())
+    assert [row["score"] for row in rsr.open("run", verifier=says_right).rollouts()] == [0.0, 1.0]

@@ -133,13 +133,26 @@ def run(
     return Run(ended.run_dir.path, ended.exit_code, given)
 
 
-def open(run_dir: str | Path) -> Run:
+def open(
+    run_dir: str | Path,
+    *,
+    verifier: Callable[..., Any] | None = None,
+    formatter: Formatter | Sequence[Formatter] | None = None,
+) -> Run:
     """A run directory, to be read.
+
+    Args:
+        run_dir: the run directory.
+        verifier: the function that the run was made with, if it was one: its verdicts are the ones to be read.
+        formatter: the formatters, if they were handed over as objects.
 
     Raises:
         RunDirError: it is none.
     """
-    return Run(Path(run_dir).expanduser())
+    given = Given(verifier=verifier)
+    if formatter is not None:
+        given, _ = _formatters(given, formatter)
+    return Run(Path(run_dir).expanduser(), given=given)
 
 
 def _formatters(given: Given, formatter: Any) -> tuple[Given, list[dict[str, Any]]]:

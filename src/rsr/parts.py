@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
@@ -20,6 +21,9 @@ from rsr.types import NO_LIMIT, Formatter, Message, Prompt, Rollout, Sampler
 from rsr.verifiers.check import Check
 from rsr.verifiers.pool import Pool
 from rsr.verifiers.verification import Verification
+
+PYTHON = "python:"
+"""Before the name of a verifier or formatter that `rsr.run` was handed, in the config of its run directory."""
 
 AUTO_SPECULATE = 0.25
 
@@ -115,12 +119,15 @@ def _check(loaded: Loaded, given: Given) -> Check:
     verifier = loaded.config.verifier
     if given.verifier is not None:
         return given.verifier if isinstance(given.verifier, Check) else Check.of_function(given.verifier)
-    return Check(verifier.type, verifier.model_extra or {})
+    _refuse_python("verifier", verifier.type)
+    with _placed(loaded):
+        return Check(verifier.type, verifier.model_extra or {})
 
 
 def _formatters(loaded: Loaded, given: Given) -> dict[str, Formatter]:
     built: dict[str, Formatter] = {}
-    made = given.formatters or [_formatter(at, entry) for at, entry in enumerate(loaded.config.formatter)]
+    with _placed(loaded):
+        made = given.formatters or [_formatter(at, entry) for at, entry in enumerate(loaded.config.formatter)]
     for number, formatter in enumerate(made):
         names = [(entry.model_extra or {}).get("name") for entry in loaded.config.formatter]
         name = str((names[number] if given.formatters is None else None) or formatter.name)
@@ -134,6 +141,7 @@ def _formatters(loaded: Loaded, given: Given) -> dict[str, Formatter]:
 
 
 def _formatter(number: int, entry: FormatterConfig) -> Formatter:
+    _refuse_python(f"formatter.{number}", entry.type)
     params = {key: value for key, value in (entry.model_extra or {}).items() if key != "name"}
     where = f"formatter.{number}" if number else "formatter"
     formatter = FORMATTERS.build(entry.type, params, where=where)
@@ -141,6 +149,25 @@ def _formatter(number: int, entry: FormatterConfig) -> Formatter:
         if not hasattr(formatter, member):
             raise PluginError(f"formatter {entry.type!r} has no {member!r}; see docs/extending.md")
     return formatter  # type: ignore[no-any-return]
+
+
+def _refuse_python(key: str, type: str) -> None:
+    if type.startswith(PYTHON):
+        name = type.removeprefix(PYTHON)
+        fix = f"put it into a file and set {key}.type=FILE.py:{name.rpartition('.')[2]}, or use rsr.run and rsr.open"
+        raise ConfigError(f"{key}.type: {name} was handed over from Python and has no name here; {fix}")
+
+
+@contextmanager
+def _placed(loaded: Loaded) -> Iterator[None]:
+    """Say of a wrong key where it was written."""
+    try:
+        yield
+    except ConfigError as error:
+        key = str(error).partition(":")[0]
+        first = key.replace("formatter.", "formatter.0.", 1)
+        where = "" if " " in key else loaded.where(first) or loaded.where(key)
+        raise ConfigError(f"{error}{where}") from error.__cause__
 
 
 def _rules(config: RunConfig) -> Rules:

@@ -21,7 +21,7 @@ from rsr.config import Loaded, changes
 from rsr.engine import Engine, Settings
 from rsr.errors import InputError, PluginError, RSRError, RunDirError, boundary
 from rsr.loading import work_dir
-from rsr.parts import NOTHING, Given, build
+from rsr.parts import NOTHING, PYTHON, Given, build
 from rsr.progress import Progress
 from rsr.prompts import Change, Prompts
 from rsr.redaction import Redactor, redacted
@@ -122,7 +122,11 @@ class Session:
         self._refuse_other_samples()
         self.run_dir.create()
         self._lease = Lease(self.run_dir)
-        self.events = EventLog(self.run_dir, self.redactor)
+        try:
+            self.events = EventLog(self.run_dir, self.redactor)
+        except BaseException:
+            self._lease.release()
+            raise
         self.events.write("began", command=self._command, version=rsr.__version__)
         return self
 
@@ -153,13 +157,15 @@ class Session:
         return change
 
     def _find_input(self) -> bool:
-        """Whether the input is there. A run that has indexed it can go on without."""
+        """Whether the input is there. A run that has read it can go on without."""
         if self.given.rows is not None:
             return True
         try:
             prompts_index.input_files(self.parts.config.data)
         except InputError as error:
-            if not self.run_dir.prompts.exists():
+            if not self.run_dir.prompts.exists() or not self.run_dir.exists:
+                raise
+            if self.run_dir.stored().values["data"]["input_path"] != self.parts.config.data.input_path:
                 raise
             self.watch.warn(f"{error}; going on with the prompts as they were")
             return False
@@ -176,12 +182,10 @@ class Session:
     def _refuse_other_samples(self) -> None:
         if not self.run_dir.exists:
             return
-        old = self.run_dir.stored().identity
-        if old == self.parts.identity or self.options.new_samples:
+        old, new = self.run_dir.stored().identity, redacted(self.parts.identity)
+        if old == new or self.options.new_samples:
             return
-        differ = ", ".join(
-            f"{key} ({was!r} -> {now!r})" for key, (was, now) in changes(old, self.parts.identity).items()
-        )
+        differ = ", ".join(f"{key} ({was!r} -> {now!r})" for key, (was, now) in changes(old, new).items())
         fix = "use another work_dir, or add --new-samples to sample anew in this one"
         raise RunDirError(f"{self.run_dir.path}: was sampled with other settings: {self.redactor(differ)}; {fix}")
 
@@ -200,12 +204,20 @@ class Session:
         recipe = old.recipe if old else self.loaded.recipe
         source = redacted(self.loaded.source)
         source["work_dir"] = str(self.run_dir.path)
+        self._name_given(source)
         stored = StoredConfig(source, values, redacted(self.parts.identity), revisions, recipe)
         self.run_dir.store_config(stored, rsr.__version__)
 
+    def _name_given(self, source: dict[str, Any]) -> None:
+        """What a Python caller handed over has no name that a config could load; say so where one would look."""
+        if self.given.verifier is not None:
+            source["verifier"] = {"type": PYTHON + self.parts.verification.default.name}
+        if self.given.formatters is not None:
+            source["formatter"] = [{"type": PYTHON + type(made).__qualname__} for made in self.given.formatters]
+
     def store(self, readonly: bool = False) -> RolloutStore:
         """The rollouts."""
-        return RolloutStore(self.run_dir.rollouts, self.parts.sampling_key, readonly)
+        return RolloutStore(self.run_dir.rollouts, self.parts.sampling_key, readonly, self.redactor)
 
     # Acting
 

@@ -69,7 +69,8 @@ class TrainingFiles:
             for formatted in rows:
                 self._write(name, prompt, formatted, rollouts)
             if not rows:
-                without[name] = formatter.missing(rollouts)
+                missing = getattr(formatter, "missing", None)
+                without[name] = missing(rollouts) if missing else "no_row"
         return without
 
     def commit(self) -> None:
@@ -143,7 +144,8 @@ def dataset_info(formatters: dict[str, Formatter]) -> str:
     """LLaMA-Factory's register of the files that it can read, names `rsr_<file stem>`."""
     info = {}
     for name, formatter in formatters.items():
-        entry = formatter.dataset_info()
+        described = getattr(formatter, "dataset_info", None)
+        entry = described() if described else None
         if entry is not None:
             info[f"rsr_{name}"] = {"file_name": f"{name}.jsonl", **entry}
     return msgspec.json.format(msgspec.json.encode(info), indent=2).decode() + "\n"

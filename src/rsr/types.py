@@ -188,7 +188,10 @@ class Verifier(Protocol):
 
 
 class Formatter(Protocol):
-    """Says what a prompt still needs and writes its rows. Sees valid rollouts only, in index order."""
+    """Says what a prompt still needs and writes its rows. Sees valid rollouts only, in index order.
+
+    `missing` and `dataset_info` may be left out.
+    """
 
     @property
     def name(self) -> str:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,10 +66,18 @@ class RolloutStore:
         folder: the run directory's `rollouts/`.
         sampling_key: which streams are seen and written.
         readonly: don't create, migrate or write.
+        redact: takes secrets out of error texts; what a model said is kept as it is.
     """
 
-    def __init__(self, folder: Path, sampling_key: bytes, readonly: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sampling_key: bytes,
+        readonly: bool = False,
+        redact: Callable[[str], str] = str,
+    ) -> None:
         self.path = folder / "0001.sqlite"
+        self._redact = redact
         self._sampling_key = sampling_key
         self._compress = zstandard.ZstdCompressor(level=3).compress
         self._decompress = zstandard.ZstdDecompressor().decompress
@@ -251,7 +259,8 @@ class RolloutStore:
         there = "SELECT 1 FROM rollouts WHERE stream = ? AND idx = ? AND lim = ?"
         if self._db.execute(there, [stream, rollout.index, rollout.limit]).fetchone():
             return False
-        content = self._pack(completion.text, completion.reasoning)
+        said_by_server = rollout.outcome in (Outcome.REFUSED, Outcome.FAILED)
+        content = self._pack(self._redact(completion.text) if said_by_server else completion.text, completion.reasoning)
         text = self._db.execute("INSERT INTO texts (content) VALUES (?)", [content]).lastrowid
         row = (
             stream,
@@ -272,7 +281,8 @@ class RolloutStore:
     def _add_verdict(self, stream: int, rollout: Rollout, said: Said) -> None:
         verdict = said.verdict
         reason = verdict.reason.value if verdict.reason else None
-        extracted, detail = (None if text is None else encodable(text) for text in (verdict.extracted, verdict.detail))
+        extracted = None if verdict.extracted is None else encodable(verdict.extracted)
+        detail = None if verdict.detail is None else encodable(self._redact(verdict.detail))
         row = (stream, rollout.index, rollout.limit, said.key, said.verifier, verdict.score, extracted, reason, detail)
         self._db.execute(
             """INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)

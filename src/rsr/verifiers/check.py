@@ -62,7 +62,7 @@ class Check:
         check.is_function = True
         check._setup(lambda own: function, {"no_answer": no_answer})
         check.isolated = False
-        check.version = str(getattr(function, "version", None) or "1")
+        check.version = str(getattr(function, "version", None) or _source_version(function))
         check._spec = None
         return check
 
@@ -189,6 +189,8 @@ def _arguments(verifier: Any, name: str) -> _Takes:
     except (ValueError, TypeError):  # a function written in C without a signature
         takes.positional, takes.needs_answer = ["answer"], True
         return takes
+    if not parameters:
+        raise PluginError(f"verifier {name!r} takes no arguments; it is called with the response first")
     bound = getattr(verifier, "keywords", {})  # what the config has set
     for parameter in parameters[1:]:
         known = parameter.name in ("answer", "choices", "metadata")
@@ -230,6 +232,14 @@ def _scored(verdict: Verdict, score: Any) -> Verdict:
     if not math.isfinite(value):
         raise ValueError(f"returned the score {value}")
     return Verdict(score=value, extracted=verdict.extracted, detail=verdict.detail)
+
+
+def _source_version(function: Callable[..., Any]) -> str:
+    """A hash of a function's source, so that an edited one judges again; "1" where there is none to be had."""
+    try:
+        return hashing.content_hash(inspect.getsource(function)).hex()[:16]
+    except (OSError, TypeError):
+        return "1"
 
 
 def _absolute(reference: str) -> str:

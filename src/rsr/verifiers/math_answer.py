@@ -67,7 +67,10 @@ _STOP = re.compile(
 _CORRECTION = re.compile(
     r"\b(?:wait|actually|correction|no,|sorry|scratch that|mistake|oops|hmm|re-?check|i meant)\b|不对|更正", re.I
 )
-_OPERATOR = re.compile(r"\d ?(?:[-+*×−]|\\times|\\cdot) ?\d")
+_COMPOSED = re.compile(r"\d ?(?:[-+*×−]|\\times|\\cdot) ?\d|\bof\b|(?<![\\a-zA-Z])[a-zA-Z]{3,}")
+_WORKED_OUT = re.compile(rf"[a-z]\s(?:is|equals|makes|gives)\s(?:equal to\s)?({NUMBER})[\"'”.]{{0,2}}\Z", re.I)
+_REMARK = re.compile(r"\s\([^()\n]{1,80}=[^()\n]{1,80}\)\Z")  # 7 (3 + 4 = 7)
+_SECOND_PART = re.compile(r"\s[a-zA-Z]{1,12},? and \d")  # 5 hours and 30 minutes
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 
 
@@ -166,10 +169,17 @@ def _first_expression(text: str) -> str | None:
     if not head or head.lower().startswith(("not ", "unknown", "unclear", "a ", "an ", "to ")):
         return None
     number = _NUMBER.match(head)
-    if stop and (number is None or number.end() < len(head)) and (_PROSE.search(head) or _OPERATOR.search(head)):
+    if stop and (number is None or number.end() < len(head)) and _COMPOSED.search(head):
         result = which_is(text[stop.start() :])
         if result:
             return result
+    worked_out = None if number else _WORKED_OUT.search(head)
+    if worked_out:
+        return worked_out[1]
+    if number and _REMARK.match(head, number.end()):
+        return number[0]
+    if number and _SECOND_PART.match(head, number.end()):
+        return head
     if number and _PROSE.search(head[number.end() :]):
         words = head[number.end() :].split()
         return head if len(words) <= 3 else number[0]

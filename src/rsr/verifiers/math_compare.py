@@ -57,7 +57,7 @@ _WORD = re.compile(r"(?<![\\a-zA-Z])(?!and\b)[a-zA-Z]{3,}")
 
 
 def no_number(text: str) -> bool:
-    """Whether a cleaned text is words that give no value: `awesome`, `half of 20`; not `undefined`, `x + 1`, `12 cm`."""
+    """Whether a cleaned text is words that give no value: `awesome`, `half of 20`; not `undefined`, `x + 1`."""
     if not _WORD.search(text) or _WORDS_OF_MATHEMATICS.search(text):
         return False
     return not is_number(text)

@@ -64,15 +64,20 @@ def which_is(text: str) -> str | None:
 
 
 def result_in(sentence: str) -> str | None:
-    """The last result that a sentence gives; None where it has none, or goes on to another number."""
+    """The last result of a sentence, explanations apart; None where it has none, or goes on to another number."""
     last = None
-    for last in RESULT.finditer(sentence):
-        pass
+    for match in RESULT.finditer(sentence):
+        if last and _explained(sentence[last.end("value") : match.start()]):
+            break
+        last = match
     if last is None:
         return None
     rest = sentence[last.end("value") :]
-    explained = _EXPLAINS.match(rest) and not _SO.search(rest)
-    return last["value"] if explained or not re.search(r"\d", rest) else None
+    return last["value"] if _explained(rest) or not re.search(r"\d", rest) else None
+
+
+def _explained(rest: str) -> bool:
+    return _EXPLAINS.match(rest) is not None and not _SO.search(rest)
 
 
 def speaks_of_sum(sentence: str) -> bool:

@@ -141,12 +141,15 @@ def _last_sentence(text: str) -> tuple[str, str]:
 _ITEM_ABOVE = re.compile(r"\A(?![^\n]*:\Z)\W{0,6}\w+(?:[ -]\w+){0,2}[,;]?\Z|\A\W{0,4}(?:\w[).:] ?){1,2}\d?\.?\Z")
 """A word or three without a full stop: what stands below is the next item of a list; or only the number of an item."""
 
-_VERB = re.compile(
+_STATES = re.compile(
     r"\b(?:is|are|was|were|equals?|means?|measures?|makes?|made|has|have|gives?|needs?|lives?|uses?|called|wrote"
-    r"|contains?|produces?|causes?|becomes?|est|ist|es|è|é|sont|sind|son|sono)\b"
+    r"|contains?|produces?|causes?|becomes?|est|ist|es|è|é|sont|sind|son|sono)"
+    r"(?: (?:the|an?|in|at|on|by|from|called|named|indeed|actually|simply|clearly|city|of"
+    r"|la|le|el|il|die|der|das)){0,3} ?\Z"
 )
+_IS_THE = re.compile(r" (?:is|are|was|were) (?:indeed )?the ")
 _ASIDE = re.compile(
-    r"\b(?:no|never|without|nothing|none|than|unlike|rather|instead|opposite|compared|besides|like|similar|near|before"
+    r"\b(?:if|unless|perhaps|maybe|possibly|guess|no|never|without|nothing|none|than|unlike|rather|instead|opposite|compared|besides|like|similar|near|before"
     r"|after|question|asks?|asking|options?|choices?|some|many|people|think|believe|would|should|wrong|false|nicht|kein\w*"
     r"|pas|nunca|non|but|although|though|while|whereas|hardly|contrary|different|example|also|both|more|less"
     r"|\w+n['’]t)\b"
@@ -156,7 +159,7 @@ _LABELLED = re.compile(r"^\W{0,4}[A-Z][):.]|\([A-Z]\)", re.M)
 
 
 def _affirmed(scene: Scene, sentence: str) -> frozenset[str] | None:
-    """The option that plain prose ends with ("The capital of France is Paris."), the only one that it speaks of."""
+    """The only option that plain prose speaks of: "The capital is Paris.", "Paris is the capital."."""
     if len(scene.text) > _AFFIRMED_IN or _LABELLED.search(scene.text) or len(scene.texts) < max(2, len(scene.options)):
         return None
     words, all_words = tokens(sentence), tokens(scene.text)
@@ -164,8 +167,11 @@ def _affirmed(scene: Scene, sentence: str) -> frozenset[str] | None:
     if len(named) != 1 or _ASIDE.search(sentence.lower()):
         return None
     option = tokens(scene.texts[named[0]])
-    stated = words.endswith(option) and len(option) > 4 and _VERB.search(words[: -len(option)])
-    return frozenset(named) if stated else None
+    if len(option) < 5:
+        return None
+    ends = words.endswith(option) and _STATES.search(words[: -len(option)])
+    begins = words.startswith(option) and _IS_THE.match(words, len(option) - 1)
+    return frozenset(named) if ends or begins else None
 
 
 def _normalised(response: str) -> str:

@@ -109,13 +109,13 @@ def _lists_more(scene: Scene, label: str, rest: str) -> bool:
 
 
 def _no_option(scene: Scene, own: str, given: str) -> bool:
-    """Whether a text is as short as an option, but has nothing of the label's own."""
+    """Whether a text is of an option's length, but has nothing of the label's own."""
     values = exact(given.rpartition("=")[2].strip()), exact(own)
     if values[0] is not None and values[1] is not None:
         return values[0] != values[1]
     words = given.split()
-    longest = max(text.count(" ") + 1 for text in scene.texts.values())
-    if not words or len(words) > min(5, longest) or given.isascii() != own.isascii():
+    lengths = [text.count(" ") + 1 for text in scene.texts.values()]
+    if not min(lengths) <= len(words) <= min(5, max(lengths)) or given.isascii() != own.isascii():
         return False
     if not (_LETTERS.search(given) and _LETTERS.search(own)) or _EXPLAINS.match(given) or "\\" in given:
         return False

@@ -282,7 +282,8 @@ def _conclusions(scene: Scene) -> Iterator[Candidate]:
         read = read_labels(scene, at)
         if read is None:
             text = read_option_text(scene, match.end(), whole=True)
-            if text and not scene.text[text.end :].strip(" .*\n\"')!"):
+            alone = text and not scene.text[text.end :].strip(" .*\n\"')!")
+            if text and alone and not _conditional(scene.text, match.start()):
                 yield Candidate(match.start(), text.end, text.labels, Strength.MEDIUM)
             continue
         named = re.search(r"option|choice|letter|选项", scene.text[match.end() : read.end], re.I)

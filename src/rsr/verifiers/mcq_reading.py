@@ -105,7 +105,7 @@ def _one(scene: Scene, item: re.Match[str], listed: bool = False) -> frozenset[s
 
 
 def _own_text(scene: Scene, label: str, after: str) -> bool:
-    text = scene.texts.get(label)
+    text = scene.texts.get(label, "")
     return bool(text) and plain(after).startswith(text[: len(plain(after))][:12])
 
 
