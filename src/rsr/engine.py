@@ -34,6 +34,7 @@ from rsr.replay import Stored
 from rsr.schedule import Draw, Needs, Rules, Schedule, Stream, Update
 from rsr.store.rollouts import NewRollout, NewVerdict, RolloutStore, Said
 from rsr.types import Completion, Message, Outcome, Prompt, Rollout, Sampler, SampleRequest, Verdict
+from rsr.verifiers.verification import Reference
 
 _OPEN_PER_SLOT = 4
 _OPENED_AT_ONCE = 64  # between two turns of the loop, so that a long replay doesn't hold up what is in flight
@@ -57,18 +58,16 @@ class Settings(NamedTuple):
     grace: float = 60.0
 
 
-class _Open:
+class _Open(NamedTuple):
     """A prompt at work."""
 
-    __slots__ = ("base", "key", "prompt", "reference", "stream", "verifier")
-
-    def __init__(self, stored: Stored, base: int, stream: Stream, verifier: int) -> None:
-        self.prompt = stored.prompt
-        self.reference = stored.reference
-        self.key = stored.reference.key
-        self.base = base
-        self.stream = stream
-        self.verifier = verifier
+    prompt: Prompt
+    reference: Reference
+    stream: Stream
+    base: int
+    """The seed of index 0."""
+    verifier: int
+    """The verifier's number in the store."""
 
 
 class _Arrival(NamedTuple):
@@ -214,13 +213,14 @@ class Engine:
             return
         check = found.reference.check
         verifier = self._store.verifier_id(check.name, check.params, check.version)
-        opened = _Open(found, seed_base(self._settings.sampling_key, prompt.key), stream, verifier)
+        base = seed_base(self._settings.sampling_key, prompt.key)
+        opened = _Open(prompt, found.reference, stream, base, verifier)
         self._opened[prompt.order] = opened
         owed = [rollout for rollout in found.rollouts if not rollout.decided]
         if owed:
             self._store.fill(prompt, owed)
             for rollout in owed:
-                verdict = self._ask(opened, rollout)
+                verdict = self._judging.ask(Case(opened, opened.prompt, opened.reference, rollout))
                 if verdict is not None:
                     self._verdicts.append((opened, rollout, verdict))
             self._flush_soon()
@@ -326,10 +326,10 @@ class Engine:
             for rollout, completion in self._rollouts(arrival):
                 said = None
                 if rollout.outcome is Outcome.OK and opened.stream.stop is None:
-                    verdict = self._ask(opened, rollout)
+                    verdict = self._judging.ask(Case(opened, opened.prompt, opened.reference, rollout))
                     if verdict is not None:
                         rollout.verdict = verdict
-                        said = Said(verdict, opened.key, opened.verifier)
+                        said = Said(verdict, opened.reference.key, opened.verifier)
                 new.append(NewRollout(opened.prompt, rollout, completion, said))
                 rollouts.append(rollout)
             drawn.append((arrival, rollouts))
@@ -362,16 +362,13 @@ class Engine:
 
     # Verdicts
 
-    def _ask(self, opened: _Open, rollout: Rollout) -> Verdict | None:
-        return self._judging.ask(Case(opened, opened.prompt, opened.reference, rollout))
-
     def _judged(self, case: Case, verdict: Verdict) -> None:
         self._verdicts.append((case.asker, case.rollout, verdict))
         self._flush_soon()
 
     def _take_verdicts(self, verdicts: Sequence[tuple[_Open, Rollout, Verdict]]) -> None:
         self._store.add_verdicts(
-            NewVerdict(opened.prompt, rollout, Said(verdict, opened.key, opened.verifier))
+            NewVerdict(opened.prompt, rollout, Said(verdict, opened.reference.key, opened.verifier))
             for opened, rollout, verdict in verdicts
         )
         for opened, rollout, verdict in verdicts:
@@ -398,14 +395,9 @@ class Engine:
             if rollout.verdict is not None:
                 self._count_verdict(rollout, rollout.verdict)
             elif rollout.outcome is not Outcome.OK:
-                _forget_text(rollout)
+                rollout.forget_text()
 
     def _count_verdict(self, rollout: Rollout, verdict: Verdict) -> None:
         rollout.verdict = verdict
-        _forget_text(rollout)
+        rollout.forget_text()
         self.progress.judged(verdict, passed=self._settings.passes(rollout))
-
-
-def _forget_text(rollout: Rollout) -> None:
-    """From here on the text is needed on disk only."""
-    rollout.response = rollout.reasoning = ""

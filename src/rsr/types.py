@@ -129,6 +129,10 @@ class Rollout(msgspec.Struct, kw_only=True):
         """The verdict's score, if there is one."""
         return None if self.verdict is None else self.verdict.score
 
+    def forget_text(self) -> None:
+        """Keep only what decisions need; the text is on disk."""
+        self.response = self.reasoning = ""
+
     @property
     def decided(self) -> bool:
         """Whether nothing more is to be learnt about this index."""

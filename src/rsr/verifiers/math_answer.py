@@ -70,6 +70,7 @@ _CORRECTION = re.compile(
 _COMPOSED = re.compile(r"\d ?(?:[-+*×−]|\\times|\\cdot) ?\d|\bof\b|(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 _WORKED_OUT = re.compile(rf"[a-z]\s(?:is|equals|makes|gives)\s(?:equal to\s)?({NUMBER})[\"'”.]{{0,2}}\Z", re.I)
 _REMARK = re.compile(r"\s\([^()\n]{1,80}=[^()\n]{1,80}\)\Z")  # 7 (3 + 4 = 7)
+_MORE_NUMBERS = re.compile(rf"(?:[\s,]{{1,3}}(?:and |or )?{NUMBER}){{1,20}}\Z")  # 2, 3 and 5
 _SECOND_PART = re.compile(r"\s[a-zA-Z]{1,12},? and \d")  # 5 hours and 30 minutes
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 
@@ -178,7 +179,7 @@ def _first_expression(text: str) -> str | None:
         return worked_out[1]
     if number and _REMARK.match(head, number.end()):
         return number[0]
-    if number and _SECOND_PART.match(head, number.end()):
+    if number and (_SECOND_PART.match(head, number.end()) or _MORE_NUMBERS.match(head, number.end())):
         return head
     if number and _PROSE.search(head[number.end() :]):
         words = head[number.end() :].split()
@@ -192,7 +193,7 @@ def _first_expression(text: str) -> str | None:
     return numbers[-1] if len(numbers) == 1 else None
 
 
-_IS = re.compile(r"\d[\"'” ]{0,2} (?:is|are|equals?|makes?|gives?)\b")
+_IS = re.compile(r"\d[\"'” ]{0,2} (?:is|are|equals?|makes?|gives?|es|son|est|font|fait|ist|sind|ergibt|macht|fa|é|è)\b")
 
 
 def _whole(text: str) -> str | None:

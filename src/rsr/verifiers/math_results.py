@@ -37,7 +37,11 @@ _CONCLUDES = re.compile(
     r"[:=]|\b(?:is|are|equals?|makes?|gives?|so|get|gets|have|has|thus|therefore|hence|total)\b", re.I
 )
 _EXPLAINS = re.compile(
-    r"[\s,;\"']{0,4}(?:\(|(?:as|since|because|for|due|where|given|in|when|by|but|if|with|after)\b)", re.I
+    r"(?:\s[a-zA-Z]{2,15})?[\s,;\"']{0,4}(?:\(|(?:as|since|because|for|due|where|given|in|when|by|but|if|with|after)\b)",
+    re.I,
+)
+_GOES_ON = re.compile(
+    r"[=:]|\b(?:is|are|equals?|makes?|gives?|so|then|and|total|get|have|has|plus|minus|times|leaves?|answer)\b", re.I
 )
 _SO = re.compile(r"\b(?:so|thus|therefore|hence|total|altogether|leaving|left|answer)\b", re.I)
 _WHICH_IS = re.compile(
@@ -73,7 +77,8 @@ def result_in(sentence: str) -> str | None:
     if last is None:
         return None
     rest = sentence[last.end("value") :]
-    return last["value"] if _explained(rest) or not re.search(r"\d", rest) else None
+    goes_on = _GOES_ON.search(rest) and re.search(r"\d", rest)
+    return last["value"] if _explained(rest) or not goes_on else None
 
 
 def _explained(rest: str) -> bool:

@@ -41,7 +41,9 @@ class MCQ:
             ValueError: the reference is missing or names no option.
         """
         reference, options, labels, texts = _reference(_frozen(answer), _frozen(choices))
-        scene = Scene(_normalised(response), options, labels, len(reference) > 1, texts)
+        text = _normalised(response)
+        lower = text.lower() if text.isascii() else text.replace("İ", "I").lower()
+        scene = Scene(text, options, labels, len(reference) > 1, texts, lower)
         chosen = choose(scene, reference)
         if chosen is None:
             return Verdict(reason=Reason.NO_ANSWER)
@@ -57,7 +59,6 @@ def choose(scene: Scene, reference: frozenset[str] = frozenset()) -> frozenset[s
     whole = _whole(scene)
     if whole is not None:
         return whole or None
-    scene = scene._replace(lower=scene.text.replace("İ", "I").lower())
     for strength in (Strength.STRONG, Strength.MEDIUM):
         group = _last_group(collect(scene, strength), scene.text)
         if group:
@@ -74,8 +75,10 @@ def _whole(scene: Scene) -> frozenset[str] | None:
     own = [label for label, option in scene.texts.items() if option == given]
     if len(own) == 1 and len(text) > 1:
         return frozenset(own)
+    if _BEGINS_WITH_WORD.match(text):
+        return None
     dashed = _DASHED.fullmatch(text)
-    if dashed and plain(dashed[2]) == scene.texts.get(dashed[1].upper(), ""):
+    if dashed and plain(dashed[2]) == scene.texts.get(dashed[1].upper()):
         return frozenset(dashed[1].upper())
     read = read_labels(scene._replace(text=text + "\n"), 0)
     if read is None or (text + "\n")[read.end :].strip(" .)*:\n"):
@@ -110,6 +113,7 @@ def _agreed(group: list[Candidate], scene: Scene, reference: frozenset[str]) -> 
 _MENTION = re.compile(r"(?:\b(?:option|choice|answer)\s{1,3}[(*\"']{0,3}|\()([A-Z])(?![A-Za-z0-9'’])", re.I)
 _SENTENCES = re.compile(r"(?<![A-Z]\.)(?<!i\.e\.)(?<!e\.g\.)(?<=[.!?。])\s+|\n+")
 _TAGS = re.compile(r"</?(?:b|strong|em|i|u|span|p|br)\s?/?>", re.I)
+_BEGINS_WITH_WORD = re.compile(r"(?!(?i:option|choice)\b)[A-Za-z][a-z]")
 _DASHED = re.compile(r"(?:option |choice )?\(?([A-Z])\)?\s?[-–—:.=(\[]\s?([^\n]+)", re.I)
 
 
@@ -129,6 +133,10 @@ def _mentioned(scene: Scene) -> frozenset[str] | None:
     if not labels:
         return _affirmed(scene, sentence)
     read = [Labels(match.end(), frozenset(match[1].upper()), False) for match in found]
+    words = tokens(sentence)
+    named = {label for label, text in scene.texts.items() if tokens(text) in words}
+    if named and not named & labels:
+        return None
     return labels if len(labels) == 1 and not any(disputed(tail, one) for one in read) else None
 
 
@@ -143,7 +151,8 @@ _ITEM_ABOVE = re.compile(r"\A(?![^\n]*:\Z)\W{0,6}\w+(?:[ -]\w+){0,2}[,;]?\Z|\A\W
 
 _STATES = re.compile(
     r"\b(?:is|are|was|were|equals?|means?|measures?|makes?|made|has|have|gives?|needs?|lives?|uses?|called|wrote"
-    r"|contains?|produces?|causes?|becomes?|est|ist|es|è|é|sont|sind|son|sono)"
+    r"|contains?|produces?|causes?|becomes?|est|ist|es|è|é|sont|sind|son|sono"
+    r"|(?:written|painted|composed|discovered|invented|created|made|produced|caused|founded|built|led) by)"
     r"(?: (?:the|an?|in|at|on|by|from|called|named|indeed|actually|simply|clearly|city|of"
     r"|la|le|el|il|die|der|das)){0,3} ?\Z"
 )

@@ -31,7 +31,9 @@ _OTHER_LABEL = re.compile(
     r"(?:(?i:the )?(?i:option|choice|answer|letter)\s{1,2}[(*\"']{0,3}([A-Z])(?![A-Za-z0-9'’])"
     r"|[(*\"']{0,3}([A-Z])(?:[)*\"']{0,3}[:.)](?=\s|$)|[)*\"']{0,3}\s?(?:\n|$)))"
 )
-_NEXT = re.compile(r"[\"'*]{0,3}[.,;/|]?\s{0,3}(?:(?:and|or)\s)?[(*]{0,3}([A-Z])[*]{0,2}[:.)]{1,2}[*]{0,2}\s{0,3}")
+_NEXT = re.compile(
+    r"[\"'*]{0,3}\s{0,2}[.,;/|]?\s{0,3}(?:(?:and|or)\s)?[(*]{0,3}([A-Z])[*]{0,2}[:.)]{1,2}[*]{0,2}\s{0,3}"
+)
 _LISTED = re.compile(r"\s{0,3}(?:$|[.,;/|!]|\(?[a-z][:.)])")
 _BACK = re.compile(
     r"[\"'”’*_`.]{0,4}(?:\s?[(\[]|,?\s(?:which|that) is (?=option|choice|letter|answer)|,\s(?=option|choice))"
@@ -44,6 +46,7 @@ _EXPLAINS = re.compile(
 )
 _GIVES = re.compile(r"(?:correct |right |final |best ){0,2}(?:answer|option|choice)\s(?:is|was|to)\b")
 _TOKEN = re.compile(r"[^\W_]+")
+_ABROAD = re.compile(r"[^\x00-\u024f\u2000-\u206f]")  # another script
 _LETTERS = re.compile(r"[a-z]{3}")
 _WIDE = 400
 
@@ -115,10 +118,15 @@ def _no_option(scene: Scene, own: str, given: str) -> bool:
         return values[0] != values[1]
     words = given.split()
     lengths = [text.count(" ") + 1 for text in scene.texts.values()]
-    if not min(lengths) <= len(words) <= min(5, max(lengths)) or given.isascii() != own.isascii():
+    if not 1 <= len(words) <= min(5, max(lengths)) or bool(_ABROAD.search(given)) != bool(_ABROAD.search(own)):
         return False
-    if not (_LETTERS.search(given) and _LETTERS.search(own)) or _EXPLAINS.match(given) or "\\" in given:
+    if not (_LETTERS.search(given) and _LETTERS.search(own)) or "\\" in given:
         return False
+    if _EXPLAINS.match(given) and words[0] != own.split()[0]:
+        return False
+    if len(words) < min(lengths):  # part of an option's text, or a remark
+        others = [text for text in scene.texts.values() if text != own]
+        return any(_speaks_of(scene, text, given) for text in others) and not _speaks_of(scene, own, given)
     return not (_speaks_of(scene, own, given) or (len(given) > 2 and (given in own or _initials(own) == given)))
 
 

@@ -161,7 +161,8 @@ def _statements(scene: Scene) -> Iterator[Candidate]:
                 continue
             other = _BEFORE.search(scene.text, max(0, match.start() - 14), match.start())
             labels = {match[1], other[1]} if other and other[1] in scene.labels else {match[1]}
-            hedged = other[2] == "or" if other else disputed(scene, Labels(match.end(), frozenset(labels), False))
+            after = said.end() if scene.text.startswith(", which is", said.end()) else match.end()
+            hedged = other[2] == "or" if other else disputed(scene, Labels(after, frozenset(labels), False))
             yield Candidate(match.start(), said.end(), frozenset(labels), Strength.STRONG, hedged)
 
 
@@ -185,12 +186,12 @@ def _corrections(scene: Scene) -> Iterator[Candidate]:
             yield Candidate(match.start(), read.end, read.labels, Strength.STRONG, disputed(scene, read))
 
 
+_CLOSING = re.compile(r"\s{0,3}(?:$|[.,;:!)\n—–]|because|since|is (?:the )?(?:correct|right|answer))")
+
+
 def _closes(text: str, at: int) -> bool:
     """Whether the sentence ends here, or goes on to explain."""
-    return (
-        re.match(r"\s{0,3}(?:$|[.,;:!)\n—–]|because|since|is (?:the )?(?:correct|right|answer))", text[at : at + 24])
-        is not None
-    )
+    return _CLOSING.match(text[at : at + 24]) is not None
 
 
 _LABEL_LINE = re.compile(

@@ -56,6 +56,13 @@ _OR = re.compile(
 )
 
 
+_DELIMITER = re.compile(r"[(\[{*_`\"'“$]|option|choice", re.I)
+_INITIALS = re.compile(r"\. ?[A-Z]\.")  # of a person
+_AT_END = re.compile(r"\s*(?:$|[.,;:)\n])")
+_SENTENCE_END = re.compile(r"\n|[.!] |\.$")
+_GOES_ON = re.compile(r"\w|[.,]\d|\s?[/^*+=%]\s?\w")
+
+
 def read_labels(scene: Scene, at: int) -> Labels | None:
     """The labels at a position, or None where something else stands."""
     item = _ITEM.match(scene.text, at)
@@ -84,7 +91,7 @@ def _one(scene: Scene, item: re.Match[str], listed: bool = False) -> frozenset[s
     """The labels of one item (several when written together), or None when it is a word."""
     opened, word, closed = item.groups()
     after = scene.text[item.end() : item.end() + 24]
-    delimited = bool(closed) or bool(re.search(r"[(\[{*_`\"'“$]|option|choice", opened, re.I))
+    delimited = bool(closed) or (opened != "" and _DELIMITER.search(opened) is not None)
     if len(word) > 1 and not word.isdigit():
         known = word.isupper() and set(word) <= scene.labels and list(word) == sorted(set(word))
         return (
@@ -95,9 +102,9 @@ def _one(scene: Scene, item: re.Match[str], listed: bool = False) -> frozenset[s
         return None
     if _HYPOTHESIS.match(after):
         return None
-    if re.match(r"\. ?[A-Z]\.", after) and not listed:  # the initials of a person
+    if not listed and _INITIALS.match(after):
         return None
-    if word.islower() and not delimited and not re.match(r"\s*(?:$|[.,;:)\n])", after):
+    if word.islower() and not delimited and not _AT_END.match(after):
         return None
     if label in "AI" and not delimited and not _FOLLOWERS.match(after) and not _own_text(scene, label, after):
         return None  # an article, a pronoun
@@ -115,7 +122,7 @@ def read_option_text(scene: Scene, at: int, whole: bool = False) -> Labels | Non
         return None
     longest = max(map(len, scene.options.values()))
     line = scene.text[at : at + longest + 60].lstrip()
-    given = plain(re.split(r"\n|[.!] |\.$", line)[0]) if whole else plain(line.split("\n")[0])
+    given = plain(_SENTENCE_END.split(line)[0]) if whole else plain(line.split("\n")[0])
     found = [
         (len(text), label)
         for label, text in scene.texts.items()
@@ -134,4 +141,4 @@ def read_option_text(scene: Scene, at: int, whole: bool = False) -> Labels | Non
 
 def ends(text: str, at: int) -> bool:
     """Whether a word, number or formula ends at a position."""
-    return not re.match(r"\w|[.,]\d|\s?[/^*+=%]\s?\w", text[at : at + 4])
+    return at >= len(text) or not _GOES_ON.match(text, at)
