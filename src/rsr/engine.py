@@ -105,25 +105,21 @@ class Engine:
         give_up: bool = False,
     ) -> None:
         self._start_sampler = None if started else asyncio.Lock()
-        self._give_up = give_up
-        self._giving_up = False
+        self._give_up, self._giving_up = give_up, False
         self.progress = progress
         self._settings = settings
         self._sampler = sampler
         self._judging = Judging(judge, self._judged)
         self._store = store
         self._feed = feed
-        limit = sampler.max_in_flight
-        self._slots = settings.slots if limit is None else min(settings.slots, limit)
+        self._slots = min(settings.slots, sampler.max_in_flight or settings.slots)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._arrived: deque[_Arrival] = deque()
         self._verdicts: deque[tuple[_Open, Rollout, Verdict]] = deque()
-        self._flushing = False
-        self._stopping = self._aborted = False
+        self._flushing = self._stopping = self._aborted = self._answered = False
         self._fatal: RSRError | None = None
-        self._answered = False
         self._drawn_in_pass = 0
 
     async def run(self) -> None:
