@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from rsr.verifiers.math_results import NUMBER, result_at, result_in, speaks_of_sum, which_is
+from rsr.verifiers.math_results import NUMBER, last_sum, result_at, result_in, speaks_of_sum, which_is
 from rsr.verifiers.math_text import closing
 
 
@@ -69,7 +69,9 @@ _CORRECTION = re.compile(
 )
 _COMPOSED = re.compile(r"\d ?(?:[-+*×−]|\\times|\\cdot) ?\d|\bof\b|(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 _WORKED_OUT = re.compile(rf"[a-z]\s(?:is|equals|makes|gives)\s(?:equal to\s)?({NUMBER})[\"'”.]{{0,2}}\Z", re.I)
-_REMARK = re.compile(r"\s\([^()\n]{1,80}=[^()\n]{1,80}\)\Z")  # 7 (3 + 4 = 7)
+_REMARK = re.compile(  # 7 (3 + 4 = 7), 7 (seven)
+    r"\s\((?:[^()\n]{1,80}=[^()\n]{1,80}|(?!mod\b|or\b|and\b)[a-zA-Z][a-zA-Z -]{2,40})\)\Z"
+)
 _MORE_NUMBERS = re.compile(rf"(?:[\s,]{{1,3}}(?:and |or )?{NUMBER}){{1,20}}\Z")  # 2, 3 and 5
 _SECOND_PART = re.compile(r"\s[a-zA-Z]{1,12},? and \d")  # 5 hours and 30 minutes
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
@@ -240,5 +242,5 @@ def _last(text: str) -> str | None:
             return side
         numbers = list(_NUMBER.finditer(sentence))
         if numbers:
-            return numbers[-1][0]
+            return last_sum(sentence) or numbers[-1][0]
     return None

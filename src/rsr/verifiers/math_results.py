@@ -30,6 +30,7 @@ _VALUE = rf"\s{{0,2}}[\"'“*$(]{{0,3}}(?P<value>{NUMBER})(?!\s?[\\^*+×·√π/
 RESULT = re.compile(_SUM + _LINK + _VALUE)
 """A sum with its result, the group `value`."""
 
+_LAST_SUM = re.compile(rf"({_SUM})[\s\"'”*$.!]{{0,4}}\Z")
 _UNRESOLVED = re.compile(
     _SUM + r"[\"'”*$\s]{0,3}\s(?:is|are|was|looks|seems)\s(?:a|an|the|just|my|one|not|such|very|so)\b"
 )
@@ -83,6 +84,12 @@ def result_in(sentence: str) -> str | None:
 
 def _explained(rest: str) -> bool:
     return _EXPLAINS.match(rest) is not None and not _SO.search(rest)
+
+
+def last_sum(sentence: str) -> str | None:
+    """The sum that a sentence ends with, or None."""
+    match = _LAST_SUM.search(sentence)
+    return match[1] if match else None
 
 
 def speaks_of_sum(sentence: str) -> bool:

@@ -78,8 +78,12 @@ def disputed(scene: Scene, read: Labels, line: bool = False) -> bool:
 def _tail_disputes(scene: Scene, read: Labels) -> bool:
     """After a label and a full stop: `A. Venus`, where nothing else follows on the line."""
     (label,) = read.labels
-    line = scene.text[read.end : read.end + _WIDE].split("\n", 1)[0]
-    given = plain(line)
+    return names_another(scene, label, scene.text[read.end : read.end + _WIDE].split("\n", 1)[0])
+
+
+def names_another(scene: Scene, label: str, text: str) -> bool:
+    """Whether a text is nothing but the text of another option."""
+    given = plain(text)
     return bool(given) and label in scene.texts and given != scene.texts[label] and given in scene.texts.values()
 
 

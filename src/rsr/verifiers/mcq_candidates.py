@@ -17,7 +17,8 @@ from typing import NamedTuple
 from rsr.verifiers import mcq_phrases as phrases
 from rsr.verifiers.math_compare import equal
 from rsr.verifiers.math_text import clean, closing
-from rsr.verifiers.mcq_beside import answers_nothing, disputed
+from rsr.verifiers.mcq_beside import answers_nothing, disputed, names_another
+from rsr.verifiers.mcq_options import plain
 from rsr.verifiers.mcq_reading import Labels, Scene, read_labels, read_option_text
 
 
@@ -235,9 +236,9 @@ def _settled(scene: Scene, lines: list[re.Match[str]]) -> Iterator[Candidate]:
         if rest and answers_nothing(scene, label, match["rest"], colon=":" in match["close"]):
             return
         read = Labels(match.end("close"), frozenset([label]), False)
-        yield Candidate(
-            match.start(), match.end(), read.labels, Strength.MEDIUM, bool(rest) and disputed(scene, read, line=True)
-        )
+        below = scene.text[match.end() : match.end() + 400]
+        against = disputed(scene, read, line=True) if rest else names_another(scene, label, below)
+        yield Candidate(match.start(), match.end(), read.labels, Strength.MEDIUM, against)
 
 
 def _continues_list(text: str, above: re.Match[str], line: re.Match[str]) -> bool:
@@ -288,7 +289,8 @@ def _conclusions(scene: Scene) -> Iterator[Candidate]:
                 yield Candidate(match.start(), text.end, text.labels, Strength.MEDIUM)
             continue
         named = re.search(r"option|choice|letter|选项", scene.text[match.end() : read.end], re.I)
-        ends = not scene.text[read.end :].strip(" .*\n\"')!")
+        after = scene.text[read.end : read.end + 400]
+        ends = not after.strip(" .*\n\"')!") or plain(after) == scene.texts.get(min(read.labels))
         if (named or ends) and "?" not in between and not phrases.DENIED.match(scene.text, read.end):
             hedged = read.hedged or disputed(scene, read)
             yield Candidate(match.start(), read.end, read.labels, Strength.MEDIUM, hedged)
