@@ -44,6 +44,7 @@ _EXPLAINS = re.compile(
     r"|most|my|we|not|no|option|choice|letter|confiden\w*|reason\w*|explanation|explained|here|thanks?|hope|done|only|see|by|if|in|when|obvious\w*"
     r"|clearly|simple|easy|good|there|both|neither|none|all|source|rationale|justification|solution|from|according)\b"
 )
+_YES_OR_NO = ("yes", "no", "true", "false")
 _GIVES = re.compile(r"(?:correct |right |final |best ){0,2}(?:answer|option|choice)\s(?:is|was|to)\b")
 _TOKEN = re.compile(r"[^\W_]+")
 _ABROAD = re.compile(r"[^\x00-\u024f\u2000-\u206f]")  # another script
@@ -66,13 +67,14 @@ def disputed(scene: Scene, read: Labels, line: bool = False) -> bool:
         return False
     bracket = scene.text[read.end - 1] in ")]" or join[0].lstrip("*_ ")[:1] == ")"
     firm = line or bracket or bool(join["firm"])
-    rest = scene.text[join.end() : join.end() + _WIDE].split("\n", 1)[0]
+    below = scene.text[join.end() : join.end() + _WIDE]
+    rest = below.split("\n", 1)[0]
     own = scene.texts.get(label)
     if firm and not (own and plain(rest).startswith(own)):
         other = _OTHER_LABEL.match(rest)
         if other and (other[1] or other[2]) in scene.labels - {label}:
             return True
-    return bool(own) and _another_text(scene, label, rest, firm)
+    return bool(own) and (_another_text(scene, label, rest, firm) or _lists_more(scene, label, below))
 
 
 def _tail_disputes(scene: Scene, read: Labels) -> bool:
@@ -97,7 +99,7 @@ def _another_text(scene: Scene, label: str, rest: str, firm: bool) -> bool:
     )
     own = scene.texts[label]
     if found[0] and scene.texts[found[1]] == own:
-        return _lists_more(scene, label, rest)
+        return False
     stop = _STOP.search(rest)
     short = plain(rest[: stop.start()] if stop else rest)
     if found[0]:
@@ -107,7 +109,7 @@ def _another_text(scene: Scene, label: str, rest: str, firm: bool) -> bool:
 
 def _lists_more(scene: Scene, label: str, rest: str) -> bool:
     """`A: Sunlight, B: Plastic`: the own option's text, and then the next option with its own."""
-    at = rest.lower().find(scene.texts[label])
+    at = rest.lower().find(scene.texts[label], 0, len(scene.texts[label]) + 8)
     following = _NEXT.match(rest, at + len(scene.texts[label])) if at >= 0 else None
     if following is None or following[1] == label or following[1] not in scene.texts:
         return False
@@ -121,6 +123,8 @@ def _no_option(scene: Scene, own: str, given: str) -> bool:
     if values[0] is not None and values[1] is not None:
         return values[0] != values[1]
     words = given.split()
+    if given in _YES_OR_NO:
+        return True
     lengths = [text.count(" ") + 1 for text in scene.texts.values()]
     if not 1 <= len(words) <= min(5, max(lengths)) or bool(_ABROAD.search(given)) != bool(_ABROAD.search(own)):
         return False
