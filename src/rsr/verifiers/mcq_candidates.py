@@ -226,7 +226,7 @@ def _settled(scene: Scene, lines: list[re.Match[str]]) -> Iterator[Candidate]:
         return
     match, label = lines[-1], lines[-1][1].upper()
     single = len({line[1].upper() for line in lines}) == 1
-    if not single and _continues_list(scene.text, lines[-2], match):
+    if (not single and _continues_list(scene.text, lines[-2], match)) or _below_an_option(scene, match):
         return
     rest = match["rest"].strip(" *_.")
     is_last = not scene.text[match.end() :].strip()
@@ -239,6 +239,16 @@ def _settled(scene: Scene, lines: list[re.Match[str]]) -> Iterator[Candidate]:
         below = scene.text[match.end() : match.end() + 400]
         against = disputed(scene, read, line=True) if rest else names_another(scene, label, below)
         yield Candidate(match.start(), match.end(), read.labels, Strength.MEDIUM, against)
+
+
+def _below_an_option(scene: Scene, line: re.Match[str]) -> bool:
+    """Whether the line above ends in another option with its label: `The answer is: A: Mars` and then `B: Venus`."""
+    above = scene.text[max(0, line.start() - 200) : line.start()].rstrip().rpartition("\n")[2]
+    given = plain(above)
+    return any(
+        label != line[1].upper() and given.endswith(text) and re.search(rf"\b{re.escape(label)}[).:]", above)
+        for label, text in scene.texts.items()
+    )
 
 
 def _continues_list(text: str, above: re.Match[str], line: re.Match[str]) -> bool:
