@@ -242,10 +242,10 @@ def _settled(scene: Scene, lines: list[re.Match[str]]) -> Iterator[Candidate]:
 
 
 def _below_an_option(scene: Scene, line: re.Match[str]) -> bool:
-    """Whether the line above ends in another option with its label: `The answer is: A: Mars` and then `B: Venus`."""
-    above = scene.text[max(0, line.start() - 200) : line.start()].rstrip().rpartition("\n")[2]
+    """Whether the line just above ends in another option with its label: `The answer is: A: Mars` and then `B: Venus`."""
+    above = scene.text[max(0, line.start() - 200) : line.start()].removesuffix("\n").rpartition("\n")[2]
     given = plain(above)
-    return any(
+    return bool(given) and any(
         label != line[1].upper() and given.endswith(text) and re.search(rf"\b{re.escape(label)}[).:]", above)
         for label, text in scene.texts.items()
     )
