@@ -242,7 +242,7 @@ def _settled(scene: Scene, lines: list[re.Match[str]]) -> Iterator[Candidate]:
 
 
 def _below_an_option(scene: Scene, line: re.Match[str]) -> bool:
-    """Whether the line just above ends in another option with its label: `The answer is: A: Mars` and then `B: Venus`."""
+    """Whether the line just above ends in another option with its label: `So it is A: Mars`, then `B: Venus`."""
     above = scene.text[max(0, line.start() - 200) : line.start()].removesuffix("\n").rpartition("\n")[2]
     given = plain(above)
     return bool(given) and any(
