@@ -352,9 +352,7 @@ def test_a_function_as_verifier_is_asked_for_again_and_not_mistaken_for_another(
 
     prompts = [{"id": "p", "messages": [{"role": "user", "content": "?"}]}]
     sampler = {"type": "scripted", "replies": ["wrong", "right"]}
-    rsr.run(
-        prompts=prompts, work_dir="run", sampler=sampler, verifier=says_right, overrides=["sampling.speculate=0"]
-    )
+    rsr.run(prompts=prompts, work_dir="run", sampler=sampler, verifier=says_right, overrides=["sampling.speculate=0"])
     with pytest.raises(ConfigError, match="was handed over from Python"):
         list(rsr.open("run").rollouts())
     assert [row["score"] for row in rsr.open("run", verifier=says_right).rollouts()] == [0.0, 1.0]
