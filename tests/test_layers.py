@@ -12,13 +12,13 @@ SOURCE = Path(__file__).parents[1] / "src" / "rsr"
 
 FLOORS: list[set[str]] = [
     {"types", "errors"},
-    {"hashing", "redaction", "reasoning", "schedule", "messages", "migrations", "guards"},
+    {"hashing", "redaction", "reasoning", "schedule", "messages", "migrations", "outfile", "guards"},
     {"registry", "completions", "failures", "progress"},
     {"written", "replies"},
     {"config"},
     {"wire", "rows"},
     {"prompts", "store", "samplers", "verifiers", "formatters"},
-    {"replay", "judging", "training_files", "stats", "scoring"},
+    {"replay", "judging", "settings", "training_files", "stats", "scoring"},
     {"engine", "export", "reverify", "recipes", "parts"},
     {"loading", "signals"},
     {"session"},

@@ -9,11 +9,14 @@ from __future__ import annotations
 import enum
 import logging
 import os
+import signal
+import sqlite3
 import sys
+import threading
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
@@ -51,6 +54,7 @@ Overrides = Annotated[
     list[str] | None,
     typer.Argument(metavar="KEY=VALUE", help="Config keys, dotted; values as YAML."),
 ]
+Yes = Annotated[bool, typer.Option("--yes", help="Go on although more than 1 % of the input changed.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and the summary only.")]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error comes from.")]
 
@@ -99,7 +103,7 @@ def run(
     new_samples: Annotated[
         bool, typer.Option("--new-samples", help="Sample anew where an identity key (model, temperature, ...) changed.")
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Go on although more than 1 % of the input changed.")] = False,
+    yes: Yes = False,
     give_up: Annotated[
         bool, typer.Option("--give-up", help="Make what fails for good a final outcome: nothing stays open.")
     ] = False,
@@ -136,7 +140,9 @@ def run(
 
 
 @app.command()
-def verify(run: RunArgument, overrides: Overrides = None, quiet: Quiet = False, traceback: Traceback = False) -> None:
+def verify(
+    run: RunArgument, overrides: Overrides = None, yes: Yes = False, quiet: Quiet = False, traceback: Traceback = False
+) -> None:
     """Judge stored rollouts again; sample nothing.
 
     Makes every verdict that is missing under the config of now, then writes the training files again. Verdicts that
@@ -147,11 +153,11 @@ def verify(run: RunArgument, overrides: Overrides = None, quiet: Quiet = False, 
       rsr verify runs/dpo-1a2b3c4d verifier.type=math-rlvr
     """
     from rsr.display import Display
-    from rsr.session import Session
+    from rsr.session import Options, Session
 
     loaded = _loaded_run(run, overrides)
     display = Display(_redact, quiet)
-    with Session(loaded, "verify", watch=display) as session:
+    with Session(loaded, "verify", Options(yes=yes), display) as session:
         session.index()
         made, ended = session.verify()
     typer.echo(f"verdicts   {made:,} made")
@@ -163,6 +169,7 @@ def format_(
     run: RunArgument,
     overrides: Overrides = None,
     partial: Annotated[bool, typer.Option("--partial", help="Write rows of undecided prompts too.")] = False,
+    yes: Yes = False,
     quiet: Quiet = False,
     traceback: Traceback = False,
 ) -> None:
@@ -180,7 +187,7 @@ def format_(
 
     loaded = _loaded_run(run, overrides)
     display = Display(_redact, quiet)
-    with Session(loaded, "format", Options(partial=partial), display) as session:
+    with Session(loaded, "format", Options(partial=partial, yes=yes), display) as session:
         session.index()
         ended = session.format()
     _finish(ended)
@@ -309,20 +316,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code; errors are one line."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     _learn_secrets(given)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _terminated)
+        signal.signal(signal.SIGINT, _interrupted)
     try:
         app(args=given, standalone_mode=True)
     except RSRError as error:
-        if "--traceback" in given:
-            sys.stderr.write(_redact(traceback.format_exc()))
-        line = "".join(char if char.isprintable() else " " for char in f"rsr: {error}")
-        sys.stderr.write(_redact(line) + "\n")
-        sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.stderr.write("rsr: interrupted\n")
-        sys.exit(130)
+        _fail(str(error), error.exit_code, given)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except sqlite3.Error as error:
+        _fail(f"a database of the run directory can't be read or written: {error}", 1, given)
+    except OSError as error:
+        _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 1, given)
+    except Exception as error:
+        _fail(f"internal error, please report it with --traceback: {type(error).__name__}: {error}", 1, given)
+
+
+def _fail(text: str, code: int, arguments: Sequence[str]) -> NoReturn:
+    if "--traceback" in arguments:
+        sys.stderr.write(_redact(traceback.format_exc()))
+    line = "".join(char if char.isprintable() else " " for char in f"rsr: {text}")
+    sys.stderr.write(_redact(line) + "\n")
+    sys.exit(code)
+
+
+def _interrupted(*_: object) -> None:
+    """Ctrl-C where nothing is in flight: everything that was stored stays."""
+    sys.stderr.write("rsr: interrupted\n")
+    sys.exit(130)
+
+
+def _terminated(*_: object) -> None:
+    sys.exit(143)
 
 
 def _learn_secrets(arguments: Sequence[str]) -> None:

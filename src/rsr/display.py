@@ -68,7 +68,7 @@ class Display(Watch):
 
     def warn(self, text: str) -> None:
         """A warning line."""
-        self._console.print(self._redact(f"warning: {text}"), markup=False)
+        self._console.print(self._redact(f"warning: {' '.join(text.split())}"), markup=False)
 
     def close(self) -> None:
         """Leave the terminal as it was."""

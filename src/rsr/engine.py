@@ -27,35 +27,23 @@ from rsr.errors import (
     SamplerStopped,
     boundary,
 )
+from rsr.guards import REFUSED_AT_START, Refusals
 from rsr.hashing import seed_base
 from rsr.judging import Case, Judge, Judging
 from rsr.progress import Progress
 from rsr.replay import Stored
-from rsr.schedule import Draw, Needs, Rules, Schedule, Stream, Update
+from rsr.schedule import Draw, Schedule, Stream, Update
+from rsr.settings import Settings
 from rsr.store.rollouts import NewRollout, NewVerdict, RolloutStore, Said
-from rsr.types import Completion, Message, Outcome, Prompt, Rollout, Sampler, SampleRequest, Verdict
+from rsr.types import Completion, Outcome, Prompt, Rollout, Sampler, SampleRequest, Verdict
 from rsr.verifiers.verification import Reference
 
 _OPEN_PER_SLOT = 4
 _OPENED_AT_ONCE = 64  # between two turns of the loop, so that a long replay doesn't hold up what is in flight
-_REFUSED_AT_START = 20
 _LINGER = 0.01  # seconds between the wish to cancel a request and doing it
 _ROUND_PAUSES = (0.5, 5.0)  # seconds before what failed in the pass over the input is taken up again
 
 log = logging.getLogger("rsr")
-
-
-class Settings(NamedTuple):
-    """How the engine runs."""
-
-    rules: Rules
-    needs: Needs
-    slots: int
-    limit: int
-    sampling_key: bytes
-    messages: Callable[[Prompt], list[Message]]
-    passes: Callable[[Rollout], bool]
-    grace: float = 60.0
 
 
 class _Open(NamedTuple):
@@ -117,8 +105,9 @@ class Engine:
         self._wake = asyncio.Event()
         self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
         self._arrived: deque[_Arrival] = deque()
+        self._refusals: Refusals[_Arrival] = Refusals()
         self._verdicts: deque[tuple[_Open, Rollout, Verdict]] = deque()
-        self._flushing = self._stopping = self._aborted = self._answered = False
+        self._flushing = self._stopping = self._aborted = False
         self._fatal: RSRError | None = None
         self._drawn_in_pass = 0
 
@@ -160,15 +149,22 @@ class Engine:
 
     async def _pass(self) -> None:
         settings = self._settings
-        self._schedule = Schedule(settings.rules, settings.needs, max_open=_OPEN_PER_SLOT * self._slots)
+        self._schedule = Schedule(
+            settings.rules, settings.needs, max_open=max(_OPEN_PER_SLOT * self._slots, REFUSED_AT_START)
+        )
         self._opened: dict[int, _Open] = {}
         self._drawn_in_pass = 0
         feed = self._feed()
         while True:
             self._wake.clear()
-            self._fill(feed)
-            if not self.progress.in_flight and (self._aborted or self._settled()):
-                break
+            with boundary(PluginError, "what decides on the rollouts failed"):
+                self._fill(feed)
+            if not self.progress.in_flight:
+                if self._refusals.held and not self._stopping and not self._arrived:
+                    self._take_completions(self._counting([], ended=True))
+                    continue
+                if self._aborted or self._settled():
+                    break
             await self._wake.wait()
         self._flush()
 
@@ -308,7 +304,7 @@ class Engine:
         try:
             # Whatever a formatter of the user's raises must end the run, not leave it waiting for ever.
             with boundary(PluginError, "what decides on the rollouts failed"):
-                self._take_completions(arrived)
+                self._take_completions(self._counting(arrived))
                 self._take_verdicts(verdicts)
         except RSRError as error:
             self._fail(error)
@@ -338,23 +334,25 @@ class Engine:
     def _rollouts(self, arrival: _Arrival) -> Iterator[tuple[Rollout, Completion]]:
         draw, base, limit = arrival.draw, arrival.open.base, self._settings.limit
         if arrival.message is not None:
-            given_up = arrival.outcome is Outcome.FAILED
-            if not given_up:
-                self._refused(arrival.message)
-            for index in draw.indices if given_up else [draw.start]:
+            for index in draw.indices if arrival.outcome is Outcome.FAILED else [draw.start]:
                 outcome, seed = arrival.outcome, base + index
                 yield Rollout(index=index, outcome=outcome, seed=seed, limit=limit), Completion(text=arrival.message)
             return
-        self._answered = True
         for offset, completion in enumerate(arrival.completions):
             index = draw.start + offset
-            rollout = to_rollout(completion, index, seed=base + index, limit=limit)
-            yield rollout, completion
+            yield to_rollout(completion, index, seed=base + index, limit=limit), completion
 
-    def _refused(self, message: str) -> None:
-        if not self._answered and self.progress.refused + 1 >= _REFUSED_AT_START:
-            refused = f"the server refused the first {_REFUSED_AT_START} prompts"
-            self._fail(SamplerStopped(f"{refused}, the last with: {message}"))
+    def _counting(self, arrived: Sequence[_Arrival], ended: bool = False) -> list[_Arrival]:
+        """What may count: refusals only after the server has answered anything, or when nothing more comes."""
+        refused = [arrival for arrival in arrived if arrival.message and arrival.outcome is Outcome.REFUSED]
+        others = [arrival for arrival in arrived if arrival not in refused]
+        counting = self._refusals.sift(refused, ended or any(arrival.completions for arrival in others))
+        if self._refusals.tripped:
+            last = self._refusals.held[-1].message
+            self._fail(
+                SamplerStopped(f"the server refused the first {REFUSED_AT_START} prompts, the last with: {last}")
+            )
+        return [*counting, *others]
 
     # Verdicts
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
-from rsr.errors import StoreError
+from rsr.outfile import replacing
 from rsr.replay import Stored
 from rsr.schedule import Needs, Rules, Stream
 from rsr.store.rollouts import RolloutStore, effective
@@ -64,17 +63,8 @@ def rollout_rows(
 
 def write_rows(rows: Iterable[dict[str, Any]], path: Path, format: Literal["jsonl", "parquet"]) -> int:
     """Write rows to a file, as a whole; returns how many."""
-    staged = path.with_name(path.name + ".new")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        count = _write_parquet(rows, staged) if format == "parquet" else _write_lines(rows, staged)
-        staged.replace(path)
-    except OSError as cause:
-        raise StoreError(f"{path}: can't be written: {cause.strerror}") from cause
-    finally:
-        with suppress(OSError):
-            staged.unlink()
-    return count
+    with replacing(path) as target:
+        return _write_parquet(rows, target) if format == "parquet" else _write_lines(rows, target)
 
 
 def _row(stored: Stored, rollout: Rollout, used: bool) -> dict[str, Any]:

@@ -205,7 +205,7 @@ def load_from_file(reference: str) -> Any:
         sys.modules[module_name] = module
         try:
             spec.loader.exec_module(module)
-        except Exception as cause:
+        except (Exception, SystemExit) as cause:
             del sys.modules[module_name]
             raise PluginError(f"{reference} can't be imported: {type(cause).__name__}: {cause}") from cause
     return _attribute(f"{module_name}:{name}", what=reference)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -14,6 +15,7 @@ from rsr.verifiers.verification import Verification
 
 _AHEAD = 256  # verdicts on their way at once
 _COMMIT = 256
+_COMMIT_SECONDS = 1.0
 
 
 class _Pending(NamedTuple):
@@ -26,28 +28,39 @@ def missing_verdicts(replayed: Iterable[Stored], store: RolloutStore, verificati
     """Judge every valid rollout that has no final verdict under the config of now; returns how many were judged."""
     pending: deque[_Pending] = deque()
     done: list[NewVerdict] = []
-    made = 0
+    made, committed = 0, time.monotonic()
+
+    def commit() -> None:
+        nonlocal committed
+        store.add_verdicts(done)
+        done.clear()
+        committed = time.monotonic()
 
     def settle(item: _Pending) -> None:
         verdict = item.verdict.result() if isinstance(item.verdict, Future) else item.verdict
         check = item.stored.reference.check
         verifier = store.verifier_id(check.name, check.params, check.version)
         done.append(NewVerdict(item.stored.prompt, item.rollout, Said(verdict, item.stored.reference.key, verifier)))
-        item.rollout.response = ""
-        if len(done) >= _COMMIT:
-            store.add_verdicts(done)
-            done.clear()
+        item.rollout.forget_text()
+        if len(done) >= _COMMIT or time.monotonic() - committed > _COMMIT_SECONDS:
+            commit()
 
-    for stored in replayed:
-        owed = [rollout for rollout in stored.rollouts if rollout.outcome is Outcome.OK and not rollout.decided]
-        store.fill(stored.prompt, owed)
-        for rollout in owed:
-            verdict = verification.submit(stored.prompt, stored.reference, rollout.response)
-            pending.append(_Pending(stored, rollout, verdict))
-            made += 1
-            if len(pending) >= _AHEAD:
-                settle(pending.popleft())
-    while pending:
-        settle(pending.popleft())
-    store.add_verdicts(done)
+    try:
+        for stored in replayed:
+            owed = [rollout for rollout in stored.rollouts if rollout.outcome is Outcome.OK and not rollout.decided]
+            store.fill(stored.prompt, owed)
+            for rollout in owed:
+                verdict = verification.submit(stored.prompt, stored.reference, rollout.response)
+                pending.append(_Pending(stored, rollout, verdict))
+                made += 1
+                while pending and (len(pending) >= _AHEAD or _is_there(pending[0].verdict)):
+                    settle(pending.popleft())
+        while pending:
+            settle(pending.popleft())
+    finally:
+        commit()  # after Ctrl-C too
     return made
+
+
+def _is_there(verdict: Verdict | Future[Verdict]) -> bool:
+    return isinstance(verdict, Verdict) or verdict.done()

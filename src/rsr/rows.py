@@ -139,8 +139,23 @@ def normalised(row: Any, fields: FieldsConfig) -> tuple[str | None, Content]:
     elif not isinstance(metadata, Mapping):
         raise ValueError(f"{fields.metadata}: must be an object, is a {type(metadata).__name__}")
     metadata = {**_columns(row, fields, plain), **metadata}
-    content = Content(_checked_messages(messages), metadata, row.get("tools"), row.get("images"))
+    content = Content(_checked_messages(messages), metadata, _listed(row, "tools"), _listed(row, "images"))
     return None if id is None else str(id), content
+
+
+def _listed(row: Mapping[str, Any], name: str) -> list[Any] | None:
+    """A column that holds a list, or one written as JSON, as LLaMA-Factory's tools are."""
+    value = row.get(name)
+    if isinstance(value, str) and value.strip():
+        try:
+            value = msgspec.json.decode(value)
+        except msgspec.DecodeError:
+            value = [value] if name == "images" else value
+    if not value:
+        return None
+    if not isinstance(value, list):
+        raise ValueError(f"{name}: must be a list, is a {type(value).__name__}")
+    return value
 
 
 def _question(row: Mapping[str, Any], fields: FieldsConfig) -> Any:
@@ -194,6 +209,8 @@ def _checked_messages(messages: Any) -> list[dict[str, Any]]:
         content = message.get("content")
         if not isinstance(content, str | list) and not (content is None and message.get("tool_calls")):
             raise ValueError(f"messages[{number}].content: must be a text, is {content!r}")
+        if isinstance(content, list) and not (content and all(isinstance(part, str | dict) for part in content)):
+            raise ValueError(f"messages[{number}].content: must be a text or a list of parts, is {content!r}")
     if messages[-1]["role"] not in ("user", "tool"):
         raise ValueError(f"messages: the last one must be the user's, is the {messages[-1]['role']}'s")
     if isinstance(messages[-1]["content"], str) and not messages[-1]["content"].strip():

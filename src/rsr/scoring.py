@@ -7,13 +7,13 @@ import zlib
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from rsr.errors import InputError, StoreError
+from rsr.errors import InputError
+from rsr.outfile import replacing
 from rsr.types import Verdict
 from rsr.verifiers.check import Check
 from rsr.verifiers.pool import Pool
@@ -41,22 +41,13 @@ def score_file(source: Path, check: Check, out: Path) -> Scored:
     if not source.is_file():
         raise InputError(f"{source}: there is no such file")
     counts = Scored(0, 0, 0, Counter())
-    staged = out.with_name(out.name + ".new")
     encode = msgspec.json.Encoder().encode
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with Pool() as pool, staged.open("wb") as file:
-            for row, verdict in _judged(source, check, pool):
-                reason = verdict.reason.value if verdict.reason else None
-                file.write(encode({**row, "score": verdict.score, "extracted": verdict.extracted, "reason": reason}))
-                file.write(b"\n")
-                counts = _counted(counts, verdict)
-        staged.replace(out)
-    except OSError as cause:
-        raise StoreError(f"{out}: can't be written: {cause.strerror}") from cause
-    finally:
-        with suppress(OSError):
-            staged.unlink()
+    with replacing(out) as target, Pool() as pool, target.open("wb") as file:
+        for row, verdict in _judged(source, check, pool):
+            reason = verdict.reason.value if verdict.reason else None
+            file.write(encode({**row, "score": verdict.score, "extracted": verdict.extracted, "reason": reason}))
+            file.write(b"\n")
+            counts = _counted(counts, verdict)
     return counts
 
 

@@ -18,7 +18,7 @@ import msgspec
 import rsr
 from rsr import prompts as prompts_index
 from rsr.config import Loaded, changes
-from rsr.engine import Engine, Settings
+from rsr.engine import Engine
 from rsr.errors import InputError, PluginError, RSRError, RunDirError, boundary
 from rsr.loading import work_dir
 from rsr.parts import NOTHING, PYTHON, Given, build
@@ -28,6 +28,7 @@ from rsr.redaction import Redactor, redacted
 from rsr.replay import Stored, replay
 from rsr.reverify import missing_verdicts
 from rsr.schedule import Stream
+from rsr.settings import Settings
 from rsr.signals import Signals
 from rsr.stats import Stats, why_no_row
 from rsr.store.rollouts import RolloutStore
@@ -186,7 +187,7 @@ class Session:
         if old == new or self.options.new_samples:
             return
         differ = ", ".join(f"{key} ({was!r} -> {now!r})" for key, (was, now) in changes(old, new).items())
-        fix = "use another work_dir, or add --new-samples to sample anew in this one"
+        fix = "use another work_dir, or add --new-samples to rsr run to sample anew in this one"
         raise RunDirError(f"{self.run_dir.path}: was sampled with other settings: {self.redactor(differ)}; {fix}")
 
     def _save_config(self) -> None:
@@ -225,8 +226,7 @@ class Session:
         """Draw what is owed, write the files."""
         store = self.store()
         try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-                error, code = runner.run(self._sample(store))
+            error, code = self._sampled(store)
             self.watch.writing()
             try:
                 summary = self.write(store)
@@ -236,17 +236,18 @@ class Session:
             store.close()
         return self._ended(summary, code, error)
 
-    async def _sample(self, store: RolloutStore) -> tuple[RSRError | None, int | None]:
+    def _sampled(self, store: RolloutStore) -> tuple[RSRError | None, int | None]:
         fresh = store.is_empty()
         sampler = self.parts.sampler
-        try:
-            if fresh:
-                # Before the input is read: a wrong address or key is found within a second.
-                await sampler.start()
-            self.index()
-            return await self._drive(store, started=fresh)
-        finally:
-            await sampler.close()
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            try:
+                if fresh:
+                    # Before the input is read: a wrong address or key is found within a second.
+                    runner.run(sampler.start())
+                self.index()  # not in the loop, where Ctrl-C would have to wait for it
+                return runner.run(self._drive(store, started=fresh))
+            finally:
+                runner.run(sampler.close())
 
     async def _drive(self, store: RolloutStore, started: bool) -> tuple[RSRError | None, int | None]:
         prompts = Prompts(self.run_dir.prompts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from typing import Any
 
 from rsr.engine import Engine
 
@@ -16,12 +17,13 @@ class Signals:
     def __init__(self, engine: Engine) -> None:
         self.exit_code: int | None = None
         self._engine = engine
-        self._handled: list[signal.Signals] = []
+        self._before: dict[signal.Signals, Any] = {}
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             try:
+                before = signal.getsignal(number)
                 loop.add_signal_handler(number, self._stop, number)
-                self._handled.append(number)
+                self._before[number] = before
             except (ValueError, RuntimeError):  # not in the main thread: the caller's signals are its own
                 return
 
@@ -35,5 +37,6 @@ class Signals:
     def restore(self) -> None:
         """Give the signals back."""
         loop = asyncio.get_running_loop()
-        for number in self._handled:
+        for number, before in self._before.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, before)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -75,10 +76,10 @@ class TrainingFiles:
 
     def commit(self) -> None:
         """Put the files in place, take away those of formatters that are no longer asked for."""
-        for file in (*self._train.values(), *self._provenance.values()):
-            file.close()
         keep = {f"{name}.jsonl" for name in self._formatters}
         try:
+            for file in (*self._train.values(), *self._provenance.values()):
+                file.close()
             for name in self._formatters:
                 (self._staged / f"{name}.jsonl").replace(self._run_dir.train / f"{name}.jsonl")
                 (self._staged / f"{name}.provenance").replace(self._run_dir.provenance / f"{name}.jsonl")
@@ -94,7 +95,8 @@ class TrainingFiles:
     def discard(self) -> None:
         """Leave the old files as they are."""
         for file in (*self._train.values(), *self._provenance.values()):
-            file.close()
+            with suppress(OSError):  # what could not be written is thrown away
+                file.close()
         shutil.rmtree(self._staged, ignore_errors=True)
 
     def _open(self, name: str) -> IO[bytes]:

@@ -6,6 +6,7 @@ formatting rewrites system prompts, and a tags block without `system_tag` drops 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -46,10 +47,15 @@ def openai_messages(messages: Sequence[Message]) -> list[Message]:
 
 def sharegpt_turns(messages: Sequence[Message]) -> list[Message]:
     """Messages as ShareGPT turns: `{"from": "human" | "gpt" | "system", "value"}`, system first."""
-    return [
-        {"from": _SHAREGPT_ROLES.get(message["role"], message["role"]), "value": plain_text(message.get("content"))}
-        for message in messages
-    ]
+    return [_sharegpt_turn(message) for message in messages]
+
+
+def _sharegpt_turn(message: Message) -> Message:
+    calls = message.get("tool_calls")
+    if calls and not message.get("content"):
+        functions = [call.get("function", call) for call in calls]
+        return {"from": "function_call", "value": json.dumps(functions[0] if len(functions) == 1 else functions)}
+    return {"from": _SHAREGPT_ROLES[message["role"]], "value": plain_text(message.get("content"))}
 
 
 def plain_text(content: Any) -> str:

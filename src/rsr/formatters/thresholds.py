@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 from rsr.types import Rollout
@@ -21,6 +22,9 @@ def failed(rollout: Rollout, threshold: float) -> bool:
 
 def check_thresholds(pass_threshold: float, fail_threshold: float | None) -> None:
     """Raise ValueError, naming the key, where a score could pass and fail at once."""
+    for key, value in (("pass_threshold", pass_threshold), ("fail_threshold", fail_threshold)):
+        if value is not None and not math.isfinite(value):
+            raise ValueError(f"{key}: must be a number, is {value}")
     if fail_threshold is not None and fail_threshold >= pass_threshold:
         raise ValueError(
             f"fail_threshold: {fail_threshold} must be below pass_threshold {pass_threshold}, "

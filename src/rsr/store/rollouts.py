@@ -133,7 +133,10 @@ class RolloutStore:
         """The number under which verdicts of this verifier are stored."""
         row = (name, json.dumps(redacted(params), sort_keys=True, default=str), version)
         if row not in self._verifiers:
-            self._db.execute("INSERT OR IGNORE INTO verifiers (name, params, version) VALUES (?, ?, ?)", row)
+            try:
+                self._db.execute("INSERT OR IGNORE INTO verifiers (name, params, version) VALUES (?, ?, ?)", row)
+            except sqlite3.Error as cause:
+                raise StoreError(f"{self.path}: can't be written: {cause}") from cause
             found = self._db.execute(
                 "SELECT verifier FROM verifiers WHERE name = ? AND params = ? AND version = ?", row
             ).fetchone()

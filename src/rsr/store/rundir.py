@@ -21,6 +21,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -189,12 +190,16 @@ class EventLog:
     def write(self, event: str, **fields: Any) -> None:
         """Append one event with the time."""
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **fields}
-        self._file.write(self._redact(json.dumps(line, ensure_ascii=False, default=str)) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(self._redact(json.dumps(line, ensure_ascii=False, default=str)) + "\n")
+            self._file.flush()
+        except OSError as cause:
+            raise StoreError(f"{self._file.name}: can't be written: {cause.strerror}") from cause
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with suppress(OSError):  # said already, when it was written
+            self._file.close()
 
 
 def write_atomically(path: Path, text: str) -> None:

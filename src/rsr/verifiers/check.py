@@ -33,7 +33,8 @@ class Check:
     Args:
         type: a built-in name, an entry point's, or `path.py:name`.
         params: the config's keys beside `type`. `no_answer` is taken by every verifier: `none` (default) leaves a
-            response without an answer without a score, `fail` gives it 0.0.
+            response without an answer without a score, `fail` gives it 0.0. So is `cpu_seconds`: the CPU time that
+            judging one response may take in a worker of the pool (default: 2).
 
     Raises:
         ConfigError: no such verifier, or a key that it doesn't take.
@@ -100,7 +101,7 @@ class Check:
             if not self.isolated or self._spec is None:
                 return self.judge(final, answer, choices, metadata)
             return (pool or shared_pool()).submit(self._spec, Task(final, answer, choices, metadata))
-        except Exception as cause:
+        except (Exception, SystemExit) as cause:
             return self._broken(cause)
 
     def judge(self, response: str, answer: Any, choices: Any, metadata: Mapping[str, Any] | None) -> Verdict:
@@ -113,8 +114,24 @@ class Check:
             return self._finished(self._call(response, answer, choices, metadata))
         except MemoryError:
             raise
-        except Exception as cause:
+        except (Exception, SystemExit) as cause:  # own code may call sys.exit()
             return self._broken(cause)
+
+    def refuses(self, messages: Sequence[Message], metadata: Mapping[str, Any]) -> str | None:
+        """Why no response to a prompt could be judged, or None; asked of built-in verifiers that judge in this process.
+
+        Any response tells, for the reference is read before it.
+        """
+        if self.isolated or not self._from_rsr():
+            return None
+        try:
+            answer, choices = self.reference(messages, metadata)
+            self._call("A", answer, choices, metadata)
+        except ValueError as cause:
+            return str(cause).removeprefix("metadata.answer is ")
+        except Exception as cause:
+            return f"{type(cause).__name__}: {cause}"
+        return None
 
     def reference(self, messages: Sequence[Message], metadata: Mapping[str, Any]) -> tuple[Any, Any]:
         """The reference answer and the options of a prompt.
@@ -132,18 +149,20 @@ class Check:
         reference = [answer, choices] if not self._reads_metadata else [answer, choices, metadata]
         return hashing.verdict_key(self.name, self.params, self.version, reference)
 
-    def warm(self) -> None:
-        """Import what judging needs, so that no response pays for it."""
+    def warm(self) -> bool:
+        """Import what judging needs, so that no response pays for it; False where the verifier can't tell what it is."""
         warm = getattr(self._verifier, "warm", None)
         if warm is not None:
             warm()
+        return warm is not None
 
     def _setup(self, build: Callable[[dict[str, Any]], Any], params: Mapping[str, Any]) -> None:
         own = dict(params)
         self._no_answer = own.pop("no_answer", "none")
         if self._no_answer not in _POLICIES:
             raise ConfigError(f"verifier.no_answer: it is {self._no_answer!r}; set it to 'none' or 'fail'")
-        self.params: dict[str, Any] = {**own, "no_answer": self._no_answer}
+        limit = {"cpu_seconds": _seconds(own.pop("cpu_seconds"))} if "cpu_seconds" in own else {}
+        self.params: dict[str, Any] = {**own, "no_answer": self._no_answer, **limit}
         self._verifier: Any = build(own)
         self._takes = _arguments(self._verifier, self.name)
         needs = getattr(self._verifier, "needs_answer", None)
@@ -169,6 +188,12 @@ class Check:
         return type(self._verifier).__module__.startswith("rsr.verifiers.")
 
 
+def _seconds(given: Any) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 < given < math.inf:
+        raise ConfigError(f"verifier.cpu_seconds: it is {given!r}; set it to a number of seconds above 0")
+    return float(given)
+
+
 class _Takes:
     """Which arguments beside the response a verifier is called with."""
 
@@ -191,6 +216,11 @@ def _arguments(verifier: Any, name: str) -> _Takes:
         return takes
     if not parameters:
         raise PluginError(f"verifier {name!r} takes no arguments; it is called with the response first")
+    if parameters[0].kind in (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD):
+        raise PluginError(
+            f"verifier {name!r} takes {parameters[0].name!r} by keyword only; the response is passed as the first "
+            "positional argument"
+        )
     bound = getattr(verifier, "keywords", {})  # what the config has set
     for parameter in parameters[1:]:
         known = parameter.name in ("answer", "choices", "metadata")

@@ -1,7 +1,7 @@
 """What goes between the pool and its worker processes.
 
-    rsr.verifiers.pool  ──pickle──>  (spec number, spec)    build          ──msgpack──>  Reply
-                        ──pickle──>  (spec number, task)    judge          ──msgpack──>  Reply
+    rsr.verifiers.pool  ──pickle──>  (spec number, spec, None)           build          ──msgpack──>  Reply
+                        ──pickle──>  (spec number, task, CPU seconds)    judge          ──msgpack──>  Reply
 
 Each message has its length before it, in 4 bytes. Requests are pickled since references may be integers of any size;
 they come from our own process. Replies are msgpack, since a worker runs code of others.
@@ -26,6 +26,11 @@ class Spec(NamedTuple):
     type: str
     params: dict[str, Any]
 
+    @property
+    def cpu_seconds(self) -> float | None:
+        """CPU time that one task may take, where the config says it."""
+        return self.params.get("cpu_seconds")
+
 
 class Task(NamedTuple):
     """What a worker is to judge."""
@@ -45,3 +50,5 @@ class Reply(msgspec.Struct, array_like=True):
     error: str | None = None
     """Why a verifier could not be built."""
     out_of_memory: bool = False
+    warm: bool = False
+    """To a build: the verifier has warmed itself, so its first task takes no longer than others."""

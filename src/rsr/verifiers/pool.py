@@ -5,7 +5,9 @@
 
 A task that takes more than `cpu_seconds` of the worker's CPU time, or the memory limit, is `unverifiable`: final, for
 it would be so again, however busy the machine is. One that takes ten times as long by the clock, or whose worker dies,
-is a `verifier_error`: tried again. Nothing is based on signals inside the worker, so verifiers run in any thread here
+is a `verifier_error`: tried again. The first task that a worker has for a verifier may take `WARM_SECONDS`, for it may
+import and load what the others need; beyond `cpu_seconds` its verdict doesn't count, and the task is judged again by
+the worker that is warm now. A verifier that warms itself has no such first task. Nothing is based on signals inside the worker, so verifiers run in any thread here
 and in the main thread there.
 """
 
@@ -23,7 +25,7 @@ import threading
 import time
 from concurrent.futures import Future
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
@@ -32,6 +34,9 @@ from rsr.verifiers.pipe import LENGTH, Reply, Spec, Task
 
 BUILD_SECONDS = 300.0
 """How long a worker may take to import and build a verifier."""
+
+WARM_SECONDS = 60.0
+"""CPU time that the first task of a verifier may take in a worker, and half of its time by the clock."""
 
 _POLL = 0.05
 
@@ -47,7 +52,7 @@ class Pool:
 
     Args:
         workers: how many at most (default: the cores that we may use).
-        cpu_seconds: CPU time that one task may take.
+        cpu_seconds: CPU time that one task may take, where the verifier's `cpu_seconds` doesn't say otherwise.
     """
 
     def __init__(self, workers: int | None = None, cpu_seconds: float = 2.0) -> None:
@@ -132,8 +137,8 @@ class Pool:
                 if fresh:
                     break
             return None, Verdict(reason=Reason.UNVERIFIABLE, detail="the memory limit was reached")
-        except _OverCPU:
-            verdict = Verdict(reason=Reason.UNVERIFIABLE, detail=f"took more than {self.cpu_seconds:g} s of CPU time")
+        except _OverCPU as cause:
+            verdict = Verdict(reason=Reason.UNVERIFIABLE, detail=str(cause))
         except _Died as cause:
             verdict = _error(f"{job.spec.type}: {cause}")
         except Exception as cause:  # the task can't be pickled, no process can be started
@@ -173,8 +178,9 @@ class _Worker:
         self._limit = cpu_seconds
         self._cpu = 0.0
         self._built: dict[bytes, int] = {}
+        self._warm: set[int] = set()
         self._decoder = msgspec.msgpack.Decoder(Reply)
-        command = [sys.executable, "-P", "-m", "rsr.verifiers.worker", str(requests), str(replies), str(cpu_seconds)]
+        command = [sys.executable, "-P", "-m", "rsr.verifiers.worker", str(requests), str(replies)]
         path = os.pathsep.join(entry for entry in sys.path if entry)  # plug-ins are found where we find them
         try:
             self._process = subprocess.Popen(
@@ -197,7 +203,15 @@ class _Worker:
             _Died: it took too long, or the process ended.
         """
         number = self._number(spec)
-        reply = self._ask((number, tuple(task)), cpu=self._limit, wall=10 * self._limit)
+        limit = spec.cpu_seconds or self._limit
+        if number in self._warm:
+            reply = self._ask(number, task, limit, wall=10 * limit)
+        else:
+            before = self._cpu
+            reply = self._ask(number, task, max(limit, WARM_SECONDS), wall=max(10 * limit, 2 * WARM_SECONDS))
+            self._warm.add(number)
+            if reply.cpu - before > limit and not reply.out_of_memory:
+                reply = self._ask(number, task, limit, wall=10 * limit)
         if reply.out_of_memory:
             return None
         return reply.verdict or _error(f"{spec.type}: {reply.error}")
@@ -219,14 +233,16 @@ class _Worker:
         key = pickle.dumps(tuple(spec))
         if key not in self._built:
             number = len(self._built)
-            reply = self._ask((number, tuple(spec)), cpu=None, wall=BUILD_SECONDS)
+            reply = self._ask(number, spec, None, wall=BUILD_SECONDS)
             if reply.error is not None:
                 raise _Died(f"can't be built in a worker: {reply.error}")
             self._built[key] = number
+            if reply.warm:
+                self._warm.add(number)
         return self._built[key]
 
-    def _ask(self, message: Any, cpu: float | None, wall: float) -> Reply:
-        body = pickle.dumps(message)
+    def _ask(self, number: int, message: Spec | Task, cpu: float | None, wall: float) -> Reply:
+        body = pickle.dumps((number, tuple(message), cpu))
         try:
             self._write(LENGTH.pack(len(body)) + body)
             deadline = time.monotonic() + wall
@@ -251,7 +267,7 @@ class _Worker:
                     raise EOFError
                 data += chunk
             elif cpu is not None and self._used() > cpu:
-                raise _OverCPU
+                raise _OverCPU(f"took more than {cpu:g} s of CPU time")
             elif time.monotonic() > deadline:
                 raise _Died("took too long by the clock; is the machine overloaded?")
         return data

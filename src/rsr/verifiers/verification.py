@@ -59,9 +59,11 @@ class Verification:
             check = self.check_for(prompt)
         except (ConfigError, PluginError) as cause:
             return f"metadata.{cause}"
-        if check.needs_answer and prompt.metadata.get("answer") in (None, ""):
+        answer = prompt.metadata.get("answer")
+        if check.needs_answer and (answer is None or (isinstance(answer, str) and not answer.strip())):
             return f"metadata.answer: missing; the verifier {check.name} needs one"
-        return None
+        refused = check.refuses(prompt.messages, prompt.metadata)
+        return f"metadata.answer: {refused}" if refused else None
 
     def reference(self, prompt: Prompt) -> Reference:
         """Verifier, answer, choices and verdict key of a prompt."""

@@ -23,14 +23,18 @@ MEMORY = 1 << 30
 _encoder = msgspec.msgpack.Encoder()
 
 
-def serve(requests: BinaryIO, replies: BinaryIO, cpu_seconds: float) -> None:
+def serve(requests: BinaryIO, replies: BinaryIO) -> None:
     """Answer messages until the pipe ends."""
     checks: dict[int, Any] = {}
     while True:
         head = requests.read(LENGTH.size)
         if len(head) < LENGTH.size:
             return
-        number, task = pickle.loads(requests.read(LENGTH.unpack(head)[0]))
+        size = LENGTH.unpack(head)[0]
+        body = requests.read(size)
+        if len(body) < size:
+            return
+        number, task, cpu_seconds = pickle.loads(body)
         if number in checks:
             _limit_cpu(cpu_seconds)
             reply = _judge(checks[number], task)
@@ -46,9 +50,9 @@ def _build(checks: dict[int, Any], number: int, spec: Any) -> Reply:
     _limit(resource.RLIMIT_AS, None)
     try:
         check = Check(*spec)
-        check.warm()
+        warm = check.warm()
         checks[number] = check
-        return Reply(cpu=0.0)
+        return Reply(cpu=0.0, warm=warm)
     except BaseException as cause:
         return Reply(cpu=0.0, error=f"{type(cause).__name__}: {cause}")
     finally:
@@ -60,7 +64,7 @@ def _judge(check: Any, task: Any) -> Reply:
         return Reply(cpu=0.0, verdict=check.judge(*task))
     except MemoryError:
         return Reply(cpu=0.0, out_of_memory=True)
-    except BaseException as cause:  # a verifier that calls sys.exit()
+    except BaseException as cause:
         return Reply(cpu=0.0, error=f"{type(cause).__name__}: {cause}")
 
 
@@ -80,12 +84,12 @@ def _printable(reply: Reply) -> Reply:
     verdict = reply.verdict
     if verdict is not None:
         verdict = msgspec.structs.replace(verdict, extracted=clean(verdict.extracted), detail=clean(verdict.detail))
-    return Reply(reply.cpu, verdict, clean(reply.error), reply.out_of_memory)
+    return Reply(reply.cpu, verdict, clean(reply.error), reply.out_of_memory, reply.warm)
 
 
 def _limit_cpu(cpu_seconds: float) -> None:
     """End by itself far beyond the parent's limit: nobody else would, if the parent has died."""
-    _limit(resource.RLIMIT_CPU, int(time.process_time() + 10 * cpu_seconds + 10))
+    _limit(resource.RLIMIT_CPU, int(min(time.process_time() + 2 * cpu_seconds + 30, 1 << 31)))
 
 
 def _limit(which: int, value: int | None) -> None:
@@ -106,14 +110,14 @@ def _address_space() -> int:
 
 
 def main() -> None:
-    """The process's entry: `python -m rsr.verifiers.worker REQUESTS REPLIES CPU_SECONDS`."""
-    requests, replies, cpu_seconds = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    """The process's entry: `python -m rsr.verifiers.worker REQUESTS REPLIES`."""
+    requests, replies = int(sys.argv[1]), int(sys.argv[2])
     with (
+        contextlib.suppress(BrokenPipeError, KeyboardInterrupt),  # outermost: closing writes what could not be written
         open(requests, "rb") as source,
         open(replies, "wb") as sink,
-        contextlib.suppress(BrokenPipeError, KeyboardInterrupt),
     ):
-        serve(source, sink, cpu_seconds)
+        serve(source, sink)
 
 
 if __name__ == "__main__":
