@@ -613,3 +613,29 @@ def test_200_000_rows_take_no_more_memory_than_2_000(tmp_path: Path) -> None:
         child.join()
         megabytes.append(int(result.read_text()))
     assert megabytes[1] - megabytes[0] < 40, megabytes
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "problem"),
+    [
+        ("tools", {"name": "f"}, "tools: must be a list, is a dict"),
+        ("images", 5, "images: must be a list, is a int"),
+        ("messages", [{"role": "user", "content": [1, None]}], "must be a text or a list of parts"),
+        ("messages", [{"role": "user", "content": []}], "must be a text or a list of parts"),
+    ],
+)
+def test_columns_of_the_wrong_kind_are_refused(column: str, value: object, problem: str) -> None:
+    from rsr.config import FieldsConfig
+    from rsr.rows import normalised
+
+    row = {"messages": [{"role": "user", "content": "?"}], column: value}
+    with pytest.raises(ValueError, match=problem):
+        normalised(row, FieldsConfig())
+
+
+def test_tools_may_be_written_as_json() -> None:
+    from rsr.config import FieldsConfig
+    from rsr.rows import normalised
+
+    row = {"messages": [{"role": "user", "content": "?"}], "tools": '[{"type": "function"}]'}
+    assert normalised(row, FieldsConfig())[1].tools == [{"type": "function"}]

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import email.utils
 import enum
+import json
 import math
 import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
-
-import msgspec
 
 from rsr.errors import SamplerStopped
 from rsr.redaction import without_credentials
@@ -156,7 +155,8 @@ def said(body: Any) -> str:
     if isinstance(body, bytes):
         body = body.decode(errors="replace")
     elif not isinstance(body, str):
-        body = msgspec.json.encode(body).decode()
+        body = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    body = body.encode(errors="replace").decode()  # a lone surrogate could not be written anywhere
     line = " ".join(re.sub(r"(?s)<(script|style).*?</\1>|<[^>]*>", " ", body).split())
     return line if len(line) <= 300 else line[:299] + "…"
 

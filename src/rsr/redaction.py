@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 REDACTED = "[redacted]"
 
@@ -30,6 +30,7 @@ _HARMLESS_QUERY = {"api-version", "version"}
 _REFERENCE = re.compile(r"^([A-Za-z]+ )?\$\{oc\.env:\w+\}$")
 """An interpolation without a default, which could be a secret; `Bearer ${oc.env:NAME}` too."""
 _URL = re.compile(r"^[a-z][a-z0-9+.-]*://\S+$", re.IGNORECASE)
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 
 
 class Redactor:
@@ -45,7 +46,8 @@ class Redactor:
 
     def add(self, secret: str | None) -> None:
         """Remember one secret."""
-        if secret and len(secret) >= 4 and secret != REDACTED:
+        secret = (secret or "").strip()  # keys are sent without the line break that `cat` or an editor left
+        if len(secret) >= 4 and secret != REDACTED:
             self._secrets.add(secret)
 
     def __call__(self, text: str) -> str:
@@ -74,7 +76,7 @@ def redacted(config: Any, name: str = "", secret: bool = False) -> Any:
         return config
     if secret or is_secret(name):
         return config if isinstance(config, str) and _REFERENCE.match(config) else REDACTED
-    return without_credentials(config) if isinstance(config, str) else config
+    return without_credentials(config, _is_address(name)) if isinstance(config, str) else config
 
 
 def is_secret(name: str) -> bool:
@@ -82,14 +84,46 @@ def is_secret(name: str) -> bool:
     return bool(_SECRET_NAME.search(name))
 
 
-def without_credentials(text: str) -> str:
-    """A URL without user, password and query (but for an API's version); any other text as it is."""
-    if not _URL.match(text) or not ("@" in text or "?" in text):
+def without_credentials(text: str, address: bool = False) -> str:
+    """A URL without user, password and query (but for an API's version); any other text as it is.
+
+    Args:
+        text: any.
+        address: it is meant as a URL, even where it is none: `user:password@host/v1`.
+    """
+    if not ("@" in text or "?" in text) or not (_URL.match(text) or (address and "${" not in text)):
         return text
-    parts = urlsplit(text)
+    try:
+        parts = split_address(text)
+    except ValueError:
+        scheme, _, rest = _split_by_hand(text)
+        return scheme + rest.partition("?")[0]
     host = parts.netloc.rpartition("@")[2]
     query = "&".join(part for part in parts.query.split("&") if part.partition("=")[0] in _HARMLESS_QUERY)
     return urlunsplit(parts._replace(netloc=host, query=query))
+
+
+def split_address(url: str) -> SplitResult:
+    """The parts of a URL; raises ValueError where it has no host that a connection could be made to."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    if not parts.hostname or re.search(r"\](?!$|:\d*$)", host):
+        raise ValueError("no host")
+    parts.hostname.encode("idna")
+    _ = parts.port  # raises
+    return parts
+
+
+def _split_by_hand(text: str) -> tuple[str, str, str]:
+    """Scheme, credentials and the rest of what should have been a URL; rather too much in the credentials."""
+    found = _SCHEME.match(text)
+    scheme = found[0] if found else ""
+    user, _, rest = text[len(scheme) :].rpartition("@")
+    return scheme, user, rest
+
+
+def _is_address(name: str) -> bool:
+    return name.lower().endswith("url")
 
 
 def _harmless(parent: str, name: str) -> bool:
@@ -110,15 +144,20 @@ def _secret_values(config: Any, name: str = "", secret: bool = False) -> Iterato
         yield str(config)
         # `Authorization: Bearer KEY`: the key alone is as secret as the header.
         yield str(config).rpartition(" ")[2]
-    elif isinstance(config, str) and _URL.match(config):
+    elif isinstance(config, str) and (_URL.match(config) or _is_address(name)):
         yield from _secrets_of_url(config)
 
 
 def _secrets_of_url(url: str) -> Iterator[str]:
-    parts = urlsplit(url)
-    user, _, password = parts.netloc.rpartition("@")[0].partition(":")
+    try:
+        parts = split_address(url)
+        credentials, query = parts.netloc.rpartition("@")[0], parts.query
+    except ValueError:
+        _, credentials, rest = _split_by_hand(url)
+        query = rest.partition("?")[2]
+    user, _, password = credentials.partition(":")
     values = [password or user]
-    for part in parts.query.split("&"):
+    for part in query.split("&"):
         name, _, value = part.partition("=")
         if name not in _HARMLESS_QUERY:
             values.append(value)

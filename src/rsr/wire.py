@@ -15,13 +15,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import io
+import json
 import os
 import random
+import re
 from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlunsplit
 
 import msgspec
 
@@ -39,7 +41,8 @@ from rsr.failures import (
     said,
 )
 from rsr.failures import retry_after as asked_to_wait
-from rsr.redaction import Redactor, without_credentials
+from rsr.redaction import Redactor, split_address, without_credentials
+from rsr.replies import Assembly
 
 if TYPE_CHECKING:
     import aiohttp
@@ -54,6 +57,7 @@ CONNECT_TIMEOUT = 10.0
 KEEP_ALIVE = 4.0
 # aiohttp warns above this size of a body given as bytes (it would hold up the loop), but not of a file.
 _LARGE_BODY = 1 << 20
+_UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
 class Reply(NamedTuple):
@@ -86,18 +90,22 @@ class Wire:
         connections: int = 0,
         section: str = "sampler",
     ) -> None:
-        parts = urlsplit(base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            shown = without_credentials(base_url)
-            raise ConfigError(f"{section}.base_url: {shown!r} is no address; it looks like http://host:8000/v1")
+        base_url = base_url.strip()
         self.section = section
-        self.address = without_credentials(base_url)
+        self.address = without_credentials(base_url, address=True)
         """Fit to be shown."""
         self.models: list[str] = []
         """What the server is known to serve, for error texts."""
         self.max_retries = max_retries
+        try:
+            parts = split_address(base_url)
+        except ValueError:
+            parts = None
+        if parts is None or parts.scheme not in ("http", "https") or re.search(r"[\s\x00-\x1f\x7f]", base_url):
+            raise ConfigError(f"{section}.base_url: {self.address!r} is no address; it looks like http://host:8000/v1")
         self._parts = parts._replace(netloc=parts.netloc.rpartition("@")[2], path=parts.path.rstrip("/"))
-        self._headers = {"Content-Type": "application/json", "User-Agent": "rsr", **(headers or {})}
+        given = {name: sendable(value, f"{section}.headers.{name}") for name, value in (headers or {}).items()}
+        self._headers = {"Content-Type": "application/json", "User-Agent": "rsr", **given}
         if parts.username is not None:
             pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
             self._headers["Authorization"] = f"Basic {b64encode(pair.encode()).decode()}"
@@ -124,6 +132,9 @@ class Wire:
             data = await response.read()
         except _transport_errors() as cause:
             raise self._broken(cause, began=response is not None) from None
+        unasked = response.content_type == "text/event-stream" and response.status < 300
+        if unasked and data.lstrip()[:1] != b"{":
+            return self._assembled(response, data, payload)
         return with_choices(self._body(response, data, payload))
 
     async def stream(self, path: str, payload: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
@@ -233,6 +244,17 @@ class Wire:
         text = f"an error in a good reply: {said(body)}"
         raise Failed(Failure.BUSY if busy else Failure.BODY, text, asked_to_wait(response.headers))
 
+    def _assembled(self, response: aiohttp.ClientResponse, data: bytes, sent: Mapping[str, Any]) -> dict[str, Any]:
+        """The reply of a server that streams although it wasn't asked to."""
+        parts = Assembly()
+        for line in data.splitlines():
+            event = _event(line)
+            if event == b"[DONE]":
+                break
+            if event:
+                parts.add(self._body(response, event, sent))
+        return parts.reply()
+
     def _clean(self, data: bytes) -> bytes:
         """An error's body without our secrets; before it is cut to a line, since half a key is a secret too."""
         return self._redact(data.decode(errors="replace")).encode()
@@ -282,6 +304,15 @@ class Wire:
             whole = urlunsplit(self._parts._replace(path=f"{self._parts.path}/{path.lstrip('/')}"))
             self._urls[path] = URL(whole, encoded=True)
         return self._urls[path]
+
+
+def sendable(value: str, key: str) -> str:
+    """What a header may hold, without white space around it; raises ConfigError with the config's key, not the value."""
+    value = value.strip()
+    if unfit := _UNSENDABLE.search(value) or _UNSENDABLE.search(key):
+        where = key if unfit.string is value else key.rpartition(".")[0]
+        raise ConfigError(f"{where}: a line break or another control character in it can't be sent")
+    return value
 
 
 def pause(tries: int, retry_after: float | None = None) -> float:
@@ -338,7 +369,11 @@ def _decoded(data: bytes) -> Any:
     """Parsed JSON, None where it is none; the content type is not asked."""
     try:
         return msgspec.json.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (ValueError, RecursionError):
+        pass
+    try:  # it takes the NaN and the lone surrogates that Python's servers write
+        return json.loads(data)
+    except (ValueError, RecursionError):
         return None
 
 

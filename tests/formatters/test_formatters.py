@@ -494,3 +494,24 @@ def test_texts_are_not_needed_to_decide(drawn: Any) -> None:
     for one in rollouts:
         one.response = one.reasoning = ""
     assert [formatter.needs(rollouts) for formatter in FORMATTERS_TRIED] == expected
+
+
+def test_a_tool_call_in_the_prompt_becomes_a_function_call_turn() -> None:
+    from rsr.formatters.layouts import sharegpt_turns
+
+    call = {"id": "1", "type": "function", "function": {"name": "look", "arguments": '{"at": "sky"}'}}
+    turns = sharegpt_turns(
+        [
+            {"role": "user", "content": "What is up?"},
+            {"role": "assistant", "content": None, "tool_calls": [call]},
+            {"role": "tool", "content": "clouds", "tool_call_id": "1"},
+        ]
+    )
+    assert [turn["from"] for turn in turns] == ["human", "function_call", "observation"]
+    assert json.loads(turns[1]["value"]) == {"name": "look", "arguments": '{"at": "sky"}'}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_threshold_is_a_number(value: float) -> None:
+    with pytest.raises(ValueError, match="pass_threshold: must be a number"):
+        SFT(pass_threshold=value)

@@ -5,14 +5,15 @@ the largest `n` (`max_choices`) is found out while running:
 
     refuses n > 1                       asked singly from then on, or with the largest n that its error names
     returns fewer choices               those are used; asked singly from then on
-    returns the same text n times       one more request with seed + 1 tells a short answer from a server that
-                                        gives equal choices for one seed: the latter is asked singly from then on
+    returns the same text n times       one more request with seed + 1, one in a run, tells a constant answer from a
+                                        server that gives equal choices for one seed: that is asked singly from then on
 
 Requests are streamed only where a disconnect would not stop the generation of an unstreamed one (llama.cpp).
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
@@ -25,7 +26,7 @@ from rsr.failures import Failure, ParameterRefused, listing
 from rsr.registry import nearest
 from rsr.replies import Assembly, read_choices
 from rsr.types import Completion, Message, SampleRequest
-from rsr.wire import Wire
+from rsr.wire import Wire, sendable
 
 _log = logging.getLogger("rsr")
 
@@ -78,6 +79,7 @@ class OpenAICompatible:
         self._model = model
         headers = dict(headers or {})
         key = os.environ.get("OPENAI_API_KEY") if api_key is None else api_key
+        key = sendable(key or "", "sampler.api_key")
         if key and "authorization" not in {name.lower() for name in headers}:
             headers["Authorization"] = f"Bearer {key}"
         self._wire = Wire(
@@ -96,6 +98,8 @@ class OpenAICompatible:
         self._llama_cpp = False
         self._max_choices: int | None = None
         self._tells_choices_apart = self._common.get("temperature") == 0
+        self._confirming = asyncio.Lock()
+        self._unconfirmed = 0
         self._warned_of: set[str] = set()
 
     @property
@@ -196,16 +200,24 @@ class OpenAICompatible:
         length = len(first.text) + len(first.reasoning or "")
         if self._tells_choices_apart or len(completions) == 1 or length <= _TELLING:
             return completions
-        if self._max_choices == 1:  # found out while this request was under way
-            return completions[:1]
-        try:
-            second = (await self._ask(messages, request, 1, later=1))[0]
-        except RequestFailed:  # choice 0 is what it is in either case
-            return completions[:1]
-        if (second.text, second.reasoning) == (first.text, first.reasoning):
-            return completions
-        self._limit_choices(1, "the server gives equal choices for one seed")
-        return [first, second]
+        unconfirmed = self._unconfirmed
+        async with self._confirming:  # one request finds it out for all replies
+            if self._tells_choices_apart:
+                return completions
+            # Choice 0 is what it is in either case.
+            if self._max_choices == 1 or self._unconfirmed > unconfirmed:
+                return completions[:1]
+            try:
+                second = (await self._ask(messages, request, 1, later=1))[0]
+            except RequestFailed:
+                self._unconfirmed += 1
+                return completions[:1]
+            if (second.text, second.reasoning) == (first.text, first.reasoning):
+                self._tells_choices_apart = True
+            if self._tells_choices_apart:  # or other choices, which came meanwhile, do differ
+                return completions
+            self._limit_choices(1, "the server gives equal choices for one seed")
+            return [first, second]
 
     def _allowed_choices(self, refusal: ParameterRefused | PromptRefused, n: int) -> int:
         """How many choices to ask for after a refusal that may be about their number; raises it where it is not."""

@@ -36,7 +36,7 @@ BUILD_SECONDS = 300.0
 """How long a worker may take to import and build a verifier."""
 
 WARM_SECONDS = 60.0
-"""CPU time that the first task of a verifier may take in a worker, and half of its time by the clock."""
+"""CPU time that the first task of a verifier may take in a worker; by the clock it is twice that, at least."""
 
 _POLL = 0.05
 
