@@ -82,3 +82,8 @@ def test_retry_after():
     assert retry_after({"Retry-After": date(now - 60)}) == 0
     # A server whose clock is an hour slow.
     assert retry_after({"Retry-After": date(now - 3540), "Date": date(now - 3600)}) == pytest.approx(60, abs=1)
+
+
+def test_a_message_that_could_not_be_written_is_made_so():
+    assert said({"error": {"message": "bad \ud800"}}) == "bad ?"
+    assert said({"odd": ["\ud800", float("nan")]}) == '{"odd":["?",NaN]}'

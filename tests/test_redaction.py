@@ -226,3 +226,37 @@ def test_a_secret_that_holds_another_is_replaced_whole() -> None:
     redact.add("secret")
     redact.add("secret-and-more")
     assert redact("secret-and-more, secret") == f"{REDACTED}, {REDACTED}"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        (f"me:{SECRET}@host/v1", "host/v1"),
+        (f"host/v1?key={SECRET}", "host/v1"),
+        (f"http://me:{SECRET}@host:99999999/v1?key=x", "http://host:99999999/v1"),
+        (f"http://me:{SECRET}@[::zz/v1", "http://[::zz/v1"),
+        (f"http://me:{SECRET[:4]}/{SECRET}@host/v1", "http://host/v1"),
+        ("${oc.env:URL,http://host/v1?api-version=1}", "${oc.env:URL,http://host/v1?api-version=1}"),
+    ],
+)
+def test_addresses_that_are_none_hide_their_credentials_too(address: str, shown: str) -> None:
+    assert redacted({"base_url": address}) == {"base_url": shown}
+    redact = Redactor()
+    redact.learn({"base_url": address})
+    assert SECRET not in redact(address)
+
+
+def test_a_key_is_known_without_the_line_break_after_it() -> None:
+    redact = Redactor()
+    redact.learn({"api_key": f"{SECRET}\n"})
+    assert redact(f"tried {SECRET}!") == f"tried {REDACTED}!"
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:99999999/v1", f"me:{SECRET}@host/v1"])
+def test_a_run_with_an_address_that_is_none(address: str, folder: Path, command: Any) -> None:
+    prompts = write_rows(folder / "prompts.jsonl", [question("a")])
+    given = [f"sampler.base_url={address}", "sampler.model=m", "work_dir=run"]
+    ended = command("run", "sft", f"data.input_path={prompts}", *given)
+    assert ended.code == 2
+    assert ended.errors[-1].startswith("rsr: sampler.base_url: ") and "Traceback" not in ended.err
+    assert SECRET not in ended.err + ended.out

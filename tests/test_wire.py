@@ -298,10 +298,19 @@ def test_timeouts_are_tried_again():
         assert server.stats()["requests"] == 4
 
 
-@pytest.mark.parametrize("address", ["localhost:8000/v1", "ftp://host/v1", "", "http://"])
+NO_ADDRESSES = [
+    *("localhost:8000/v1", "ftp://host/v1", "", "http://", "http://127.0.0.1:99999999/v1", "http://host:port/v1"),
+    *("http://[::zz/v1", "http://[::1]x/v1", "http://ho..st/v1", f"http://{'a' * 64}/v1", "http://host/v 1"),
+    *("me:PASSWORD@host/v1", "http://me:PASS/PASSWORD@host/v1", "http://me:PASSWORD@host:99999999/v1?key=PASSWORD"),
+    *("http://me:PASSWORD@[::zz/v1", "http://me: PASSWORD@/v1", "http://host\nhost/v1"),
+]
+
+
+@pytest.mark.parametrize("address", NO_ADDRESSES)
 def test_an_address_that_is_none(address):
-    with pytest.raises(ConfigError, match=r"sampler\.base_url: .*http://host:8000/v1"):
+    with pytest.raises(ConfigError, match=r"sampler\.base_url: .*http://host:8000/v1") as caught:
         Wire(address)
+    assert "PASS" not in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_no_error_text_holds_a_key():

@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import email.utils
 import enum
+import errno
 import json
 import math
+import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rsr.errors import SamplerStopped
 from rsr.redaction import without_credentials
+
+if TYPE_CHECKING:
+    import aiohttp
 
 
 class Failure(enum.StrEnum):
@@ -197,6 +202,20 @@ _FIXES = {
 def listing(names: list[str]) -> str:
     """The first few of them."""
     return ", ".join(names[:8]) + (f", ... ({len(names)} in all)" if len(names) > 8 else "")
+
+
+def why_unconnected(cause: aiohttp.ClientConnectorError) -> str:
+    """Why there is no connection, in a few words."""
+    import aiohttp
+
+    if isinstance(cause, aiohttp.ClientConnectorDNSError):
+        return f"the name {cause.host} can't be resolved"
+    if isinstance(cause, aiohttp.ClientSSLError):
+        return f"TLS: {said(str(cause.os_error) if cause.os_error else type(cause).__name__)}"
+    number = cause.os_error.errno
+    if number == errno.ECONNREFUSED:
+        return "connection refused"
+    return os.strerror(number).lower() if number else said(str(cause.os_error))
 
 
 def moved(location: str) -> str:

@@ -188,7 +188,10 @@ def _rules(config: RunConfig) -> Rules:
 def _metered(sampler: SamplerConfig) -> bool:
     if sampler.type != "openai-compatible-api":
         return False
-    host = urlsplit(sampler.base_url or "https://api.openai.com/v1").hostname or ""
+    try:
+        host = urlsplit(sampler.base_url or "https://api.openai.com/v1").hostname or ""
+    except ValueError:  # the sampler says what is wrong with it
+        return False
     return any(host == known or host.endswith("." + known) for known in _METERED)
 
 

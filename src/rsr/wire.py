@@ -13,10 +13,8 @@ business. Error texts never hold a key: headers and the credentials in URLs are 
 from __future__ import annotations
 
 import asyncio
-import errno
 import io
 import json
-import os
 import random
 import re
 from base64 import b64encode
@@ -39,6 +37,7 @@ from rsr.failures import (
     moved,
     refused_parameter,
     said,
+    why_unconnected,
 )
 from rsr.failures import retry_after as asked_to_wait
 from rsr.redaction import Redactor, split_address, without_credentials
@@ -268,7 +267,7 @@ class Wire:
         if isinstance(cause, TimeoutError):
             return Failed(Failure.TIMEOUT, f"{Failure.TIMEOUT} ({self.section}.timeout={self._timeout:g})")
         if isinstance(cause, aiohttp.ClientConnectorError):
-            return Failed(Failure.CONNECTION, self._redact(_why(cause)))
+            return Failed(Failure.CONNECTION, self._redact(why_unconnected(cause)))
         if isinstance(cause, aiohttp.ClientResponseError):  # its repr would show our headers
             return Failed(Failure.BODY, self._redact(f"not HTTP: {said(cause.message)}"))
         if began:
@@ -307,11 +306,12 @@ class Wire:
 
 
 def sendable(value: str, key: str) -> str:
-    """What a header may hold, without white space around it; raises ConfigError with the config's key, not the value."""
+    """A header's value without white space around it; raises ConfigError, with the config's key but not the value."""
     value = value.strip()
-    if unfit := _UNSENDABLE.search(value) or _UNSENDABLE.search(key):
-        where = key if unfit.string is value else key.rpartition(".")[0]
-        raise ConfigError(f"{where}: a line break or another control character in it can't be sent")
+    if _UNSENDABLE.search(key):
+        raise ConfigError(f"{key.partition('.')[0]}.headers: a control character in a name can't be sent")
+    if _UNSENDABLE.search(value):
+        raise ConfigError(f"{key}: a line break or another control character in it can't be sent")
     return value
 
 
@@ -381,20 +381,6 @@ def _transport_errors() -> tuple[type[Exception], ...]:
     import aiohttp
 
     return aiohttp.ClientError, OSError  # TimeoutError is an OSError
-
-
-def _why(cause: aiohttp.ClientConnectorError) -> str:
-    """Why there is no connection, in a few words."""
-    import aiohttp
-
-    if isinstance(cause, aiohttp.ClientConnectorDNSError):
-        return f"the name {cause.host} can't be resolved"
-    if isinstance(cause, aiohttp.ClientSSLError):
-        return f"TLS: {said(str(cause.os_error) if cause.os_error else type(cause).__name__)}"
-    number = cause.os_error.errno
-    if number == errno.ECONNREFUSED:
-        return "connection refused"
-    return os.strerror(number).lower() if number else said(str(cause.os_error))
 
 
 def _proxy(scheme: str, host: str) -> str | None:

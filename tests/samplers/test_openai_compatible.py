@@ -353,3 +353,43 @@ def test_requests_that_run_at_once_do_not_mix():
 
         found = asyncio.run(main())
     assert [text for each in found for text in texts(each)] == answers("Which one? [p=0.5]", *range(60))
+
+
+def test_one_request_in_a_run_confirms_that_answers_are_constant():
+    same = "[text=The capital of France is Paris, of course.]"
+    with serve(token_delay=0.01) as server:
+
+        async def main():
+            sampler = OpenAICompatible(model="test-model", base_url=server.base_url)
+            async with contextlib.AsyncExitStack() as stack:
+                stack.push_async_callback(sampler.close)
+                at_once = await asyncio.gather(*(sampler.sample(request(same, n=3, seed=j)) for j in range(0, 60, 3)))
+                return [*at_once, await sampler.sample(request(same, n=3))], sampler.max_choices
+
+        found, limited = asyncio.run(main())
+        assert server.stats()["requests"] == 22
+    assert [len(each) for each in found] == [3] * 21 and limited is None
+
+
+def test_replies_that_come_while_equal_choices_are_found_out():
+    with serve(n="equal", token_delay=0.01) as server:
+
+        async def main():
+            sampler = OpenAICompatible(model="test-model", base_url=server.base_url)
+            async with contextlib.AsyncExitStack() as stack:
+                stack.push_async_callback(sampler.close)
+                return await asyncio.gather(*(sampler.sample(request(n=3, seed=j)) for j in range(0, 30, 3)))
+
+        found = asyncio.run(main())
+        assert server.stats()["requests"] == 11
+    assert sorted(len(each) for each in found) == [1] * 9 + [2]
+    for j, each in enumerate(found):
+        assert texts(each) == answers("Which one? [p=0.5]", 3 * j, 3 * j + 1)[: len(each)]
+
+
+def test_white_space_around_a_key_is_not_sent(monkeypatch):
+    with serve(api_key="own-key") as server:
+        sampling(server, request(), api_key=" own-key\n")
+        sampling(server, request(), headers={"Authorization": "Bearer own-key\r\n"})
+        monkeypatch.setenv("OPENAI_API_KEY", "own-key\n")
+        sampling(server, request())

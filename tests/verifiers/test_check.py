@@ -6,9 +6,11 @@ import sys
 import pytest
 
 from rsr.errors import ConfigError, PluginError
-from rsr.types import Reason, Verdict
+from rsr.types import Prompt, Reason, Verdict
 from rsr.verifiers import VERIFIERS, get
 from rsr.verifiers.check import Check
+from rsr.verifiers.pool import Pool
+from rsr.verifiers.verification import Verification
 
 
 def of(result):
@@ -41,6 +43,16 @@ def test_what_it_raises_becomes_a_verdict_that_names_it():
     assert not verdict.final
 
 
+def test_an_exit_is_an_error_too():
+    def leaving(response):
+        sys.exit(3)
+
+    check = Check.of_function(leaving)
+    for verdict in (check("x", None), check.judge("x", None, None, None)):
+        assert verdict.reason is Reason.VERIFIER_ERROR
+        assert verdict.detail.endswith("leaving: SystemExit: 3")
+
+
 def test_a_function_gets_only_what_it_takes():
     calls = []
     Check.of_function(lambda response: calls.append(response))("x", 1, 2, {"m": 3})
@@ -61,6 +73,13 @@ def test_what_nothing_fills_is_refused_at_once():
 
     with pytest.raises(PluginError, match="coroutine"):
         Check.of_function(later)
+
+    def named(*, response, answer):
+        return 1
+
+    for function in (named, lambda **rest: 1):
+        with pytest.raises(PluginError, match="the response is passed as the first positional argument"):
+            Check.of_function(function)
     with pytest.raises(PluginError, match="not a function"):
         Check.of_function("x")
 
@@ -87,6 +106,57 @@ def test_no_answer_fail_is_a_score_and_part_of_the_key():
     assert get("mcq-rlvr", no_answer="fail")("no idea", "A").score == 0.0
     with pytest.raises(ConfigError, match=r"verifier\.no_answer"):
         get("exact", no_answer="zero")
+
+
+def test_cpu_seconds_is_a_parameter_of_every_verifier_and_part_of_the_key_where_given():
+    plain, limited = get("math-rlvr"), get("math-rlvr", cpu_seconds=5)
+    assert "cpu_seconds" not in plain.params
+    assert limited.params["cpu_seconds"] == 5.0
+    assert (
+        limited.key("x", None, {}) == get("math-rlvr", cpu_seconds=5.0).key("x", None, {}) != plain.key("x", None, {})
+    )
+    assert get("exact", cpu_seconds=0.5)("x", "x").score == 1.0
+    for wrong in (0, -1, True, "5", None, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match=r"verifier\.cpu_seconds: it is .*set it to a number of seconds above 0"):
+            get("exact", cpu_seconds=wrong)
+
+
+@pytest.mark.parametrize(
+    ("verifier", "metadata", "says"),
+    [
+        ("mcq-rlvr", {"answer": "B"}, None),
+        ("mcq-rlvr", {"answer": "Mars"}, None),
+        ("mcq-rlvr", {"answer": "C"}, "metadata.answer: the reference 'C' names no option of A, B"),
+        ("mcq-rlvr", {"answer": "C", "choices": ["x", "y", "z"]}, None),
+        ("mcq-rlvr", {"answer": {"a": 1}}, "metadata.answer: the reference {'a': 1} names no option"),
+        ("mcq-rlvr", {"answer": True}, "metadata.answer: the reference True names no option"),
+        ("mcq-rlvr", {"answer": " "}, "metadata.answer: missing; the verifier mcq-rlvr needs one"),
+        ("mcq-rlvr", {"answer": 1 << 70}, "metadata.answer: OverflowError: "),
+        ("exact", {"answer": {"a": 1}}, None),
+        ("exact", {"answer": [""]}, "metadata.answer: missing or empty"),
+        ("math-rlvr", {"answer": "\n"}, "metadata.answer: missing; the verifier math-rlvr needs one"),
+        (
+            "exact",
+            {"answer": "C", "verifier": "mcq-rlvr"},
+            "metadata.answer: the reference 'C' names no option of A, B",
+        ),
+    ],
+)
+def test_an_unusable_reference_is_found_before_any_sampling(verifier, metadata, says):
+    content = "Which is red?\nA: Venus\nB: Mars"
+    prompt = Prompt(order=0, key=b"", id="a", messages=[{"role": "user", "content": content}], metadata=metadata)
+    with Pool() as pool:
+        problem = Verification(get(verifier), pool).problem(prompt)
+    assert problem == says or (says and says.endswith(": ") and problem.startswith(says))
+
+
+def test_own_code_is_not_asked_about_references():
+    def own(response, answer):
+        raise AssertionError
+
+    prompt = Prompt(order=0, key=b"", id="a", messages=[], metadata={"answer": "B"})
+    with Pool() as pool:
+        assert Verification(Check.of_function(own), pool).problem(prompt) is None
 
 
 def test_keys_follow_what_decides_the_verdict():

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from rsr.types import Reason
+from rsr.verifiers import pool as pools
 from rsr.verifiers.check import Check
 from rsr.verifiers.pipe import Spec, Task
 from rsr.verifiers.pool import Pool
@@ -56,6 +57,13 @@ def pool():
         yield pool
 
 
+@pytest.fixture
+def warm(nasty, pool):
+    """The pool with a worker that has judged already."""
+    judged(nasty, pool, "right")
+    return pool
+
+
 def judged(check, pool, response, answer="right"):
     return check.submit(response, answer, pool=pool).result(timeout=60)
 
@@ -77,15 +85,83 @@ def test_it_judges_and_what_is_printed_does_no_harm(nasty, pool):
         ("surrogate", Reason.VERIFIER_ERROR, "KeyError"),
     ],
 )
-def test_a_bad_task_has_its_reason_and_the_next_is_judged(nasty, pool, response, reason, detail):
-    verdict = judged(nasty, pool, response)
+def test_a_bad_task_has_its_reason_and_the_next_is_judged(nasty, warm, response, reason, detail):
+    verdict = judged(nasty, warm, response)
     assert verdict.reason is reason
     assert detail in verdict.detail
-    assert judged(nasty, pool, "right").score == 1.0
+    assert judged(nasty, warm, "right").score == 1.0
+
+
+COSTLY = """
+import os, time
+from rsr.types import Verdict
+
+calls = 0
+
+def costly(response, answer):
+    global calls
+    calls += 1
+    spent = 0.5 if calls == 1 or response == "slow" else 0.0
+    start = time.process_time()
+    while time.process_time() - start < spent:
+        pass
+    if response == "sleep":
+        time.sleep(60)
+    return Verdict(score=1.0, extracted=f"{os.getpid()} {calls}")
+"""
+
+
+@pytest.fixture
+def costly(tmp_path):
+    (tmp_path / "costly.py").write_text(COSTLY)
+    return f"{tmp_path / 'costly.py'}:costly"
+
+
+def test_a_first_task_over_the_limit_is_judged_again_by_the_warm_worker(costly):
+    with Pool(workers=1, cpu_seconds=0.2) as pool:
+        first, second = (judged(Check(costly), pool, "x").extracted.split() for _ in range(2))
+        slow = judged(Check(costly), pool, "slow")
+        assert (slow.reason, slow.detail) == (Reason.UNVERIFIABLE, "took more than 0.2 s of CPU time")
+        fresh = judged(Check(costly), pool, "slow")  # the same of a worker that must warm up first
+        assert fresh == slow
+        third = judged(Check(costly), pool, "x").extracted.split()
+    assert [first[1], second[1], third[1]] == ["2", "3", "2"]
+    assert first[0] == second[0] != third[0]
+
+
+def test_a_first_task_within_the_limit_is_judged_once(costly):
+    with Pool(workers=1, cpu_seconds=5) as pool:
+        assert judged(Check(costly), pool, "x").extracted.endswith(" 1")
+
+
+def test_a_first_task_has_a_limit_too(costly, monkeypatch):
+    monkeypatch.setattr(pools, "WARM_SECONDS", 0.3)
+    with Pool(workers=1, cpu_seconds=0.1) as pool:
+        verdict = judged(Check(costly), pool, "x")
+    assert (verdict.reason, verdict.detail) == (Reason.UNVERIFIABLE, "took more than 0.3 s of CPU time")
+
+
+def test_a_verifier_that_warms_itself_has_no_longer_first_task(tmp_path):
+    code = "class Own:\n    def __call__(self, response):\n        while True: pass\n    def warm(self): pass\n"
+    (tmp_path / "own.py").write_text(code + "own = Own()\n")
+    with Pool(workers=1, cpu_seconds=0.2) as pool:
+        verdict = judged(Check(f"{tmp_path / 'own.py'}:own"), pool, "x")
+    assert verdict.detail == "took more than 0.2 s of CPU time"
+
+
+def test_the_verifiers_own_limit_is_before_the_pools(costly):
+    with Pool(workers=1, cpu_seconds=0.2) as pool:
+        own = Check(costly, {"cpu_seconds": 5})
+        assert judged(own, pool, "x").extracted.endswith(" 1")
+        assert judged(own, pool, "slow").score == 1.0
+    with Pool(workers=1) as pool:
+        own = Check(costly, {"cpu_seconds": 0.2})
+        assert judged(own, pool, "slow").detail == "took more than 0.2 s of CPU time"
 
 
 def test_waiting_takes_no_cpu_time_but_has_a_limit_by_the_clock(nasty):
     with Pool(workers=1, cpu_seconds=0.05) as pool:
+        judged(nasty, pool, "right")
         verdict = judged(nasty, pool, "sleep")
     assert verdict.reason is Reason.VERIFIER_ERROR
     assert "by the clock" in verdict.detail
@@ -160,12 +236,12 @@ def test_closing_settles_what_is_open_and_leaves_no_process(nasty):
     assert nasty.submit("right", "right", pool=pool).reason is Reason.VERIFIER_ERROR
 
 
-def test_a_cancelled_task_is_not_judged(nasty, pool):
-    first = nasty.submit("spin", "x", pool=pool)
-    second = nasty.submit("right", "right", pool=pool)
+def test_a_cancelled_task_is_not_judged(nasty, warm):
+    first = nasty.submit("spin", "x", pool=warm)
+    second = nasty.submit("right", "right", pool=warm)
     assert second.cancel()
     assert first.result().reason is Reason.UNVERIFIABLE
-    assert judged(nasty, pool, "right").score == 1.0
+    assert judged(nasty, warm, "right").score == 1.0
 
 
 def test_the_interpreter_ends_while_a_worker_spins(tmp_path):
@@ -176,3 +252,15 @@ def test_the_interpreter_ends_while_a_worker_spins(tmp_path):
     assert done.returncode == 0, done.stderr
     assert time.monotonic() - started < 10
     assert done.stderr == b""
+
+
+def test_a_worker_whose_parent_was_killed_ends_in_silence(tmp_path):
+    own = "import os, time\ndef slow(response):\n    open('pid', 'w').write(str(os.getpid()))\n    time.sleep(0.5)\n"
+    (tmp_path / "slow.py").write_text(own)
+    code = (
+        "import os, pathlib, time\nfrom rsr.verifiers import get\nget('./slow.py:slow').submit('x', None)\n"
+        "while not pathlib.Path('pid').exists(): time.sleep(0.01)\nos.kill(os.getpid(), 9)"
+    )
+    # The worker has the standard error too: this waits until it has ended.
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, b"")

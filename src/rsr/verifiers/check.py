@@ -150,7 +150,7 @@ class Check:
         return hashing.verdict_key(self.name, self.params, self.version, reference)
 
     def warm(self) -> bool:
-        """Import what judging needs, so that no response pays for it; False where the verifier can't tell what it is."""
+        """Import what judging needs, so that no response pays for it; False where the verifier has no `warm`."""
         warm = getattr(self._verifier, "warm", None)
         if warm is not None:
             warm()

@@ -7,8 +7,8 @@ A task that takes more than `cpu_seconds` of the worker's CPU time, or the memor
 it would be so again, however busy the machine is. One that takes ten times as long by the clock, or whose worker dies,
 is a `verifier_error`: tried again. The first task that a worker has for a verifier may take `WARM_SECONDS`, for it may
 import and load what the others need; beyond `cpu_seconds` its verdict doesn't count, and the task is judged again by
-the worker that is warm now. A verifier that warms itself has no such first task. Nothing is based on signals inside the worker, so verifiers run in any thread here
-and in the main thread there.
+the worker that is warm now. A verifier that warms itself has no such first task. Nothing is based on signals inside
+the worker, so verifiers run in any thread here and in the main thread there.
 """
 
 from __future__ import annotations
