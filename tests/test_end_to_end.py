@@ -14,7 +14,8 @@ import pytest
 
 from chat_server import serve
 
-CONFIGS = Path(__file__).parents[1] / "configs"
+pytestmark = pytest.mark.slow  # real processes
+
 ALL_THREE = (
     "formatter=[{type: sft, pass_threshold: 1.0}, {type: dpo, pass_threshold: 1.0, fail_threshold: 0.0}, "
     "{type: multi_sft, num_responses: 3, pass_threshold: 1.0}]"
@@ -127,7 +128,6 @@ def test_sft_and_dpo_together_go_on_until_both_are_satisfied(server: Any, tmp_pa
         assert len(set(scores[:-1])) == 1, "the last one was what was missing"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("schedule", ["continuous", "steps"])
 def test_the_files_are_the_same_bytes_whatever_the_schedule_and_after_kills(tmp_path: Path, schedule: str) -> None:
     prompts = write_prompts(tmp_path / "p.jsonl", 60)
@@ -160,7 +160,6 @@ def test_the_files_are_the_same_bytes_whatever_the_schedule_and_after_kills(tmp_
     assert before >= 0
 
 
-@pytest.mark.slow
 def test_a_kill_costs_at_most_what_was_in_flight(tmp_path: Path) -> None:
     prompts = write_prompts(tmp_path / "p.jsonl", 200, "[p=0.2]")
     with serve(token_delay=0.002, process=True) as server:

@@ -252,7 +252,7 @@ def test_a_key_is_known_without_the_line_break_after_it() -> None:
     assert redact(f"tried {SECRET}!") == f"tried {REDACTED}!"
 
 
-@pytest.mark.parametrize("address", ["http://127.0.0.1:99999999/v1", f"me:{SECRET}@host/v1"])
+@pytest.mark.parametrize("address", ["http://127.0.0.1:99999999/v1", "http://[::zz/v1", f"me:{SECRET}@host/v1"])
 def test_a_run_with_an_address_that_is_none(address: str, folder: Path, command: Any) -> None:
     prompts = write_rows(folder / "prompts.jsonl", [question("a")])
     given = [f"sampler.base_url={address}", "sampler.model=m", "work_dir=run"]

@@ -16,6 +16,8 @@ from rsr.errors import ConfigError, PromptRefused, RequestFailed
 from rsr.samplers.llama_cpp import LlamaCpp
 from rsr.types import Sampler, SampleRequest
 
+pytestmark = pytest.mark.slow  # the real model
+
 MODEL = "smollm2-135m-instruct"
 
 
@@ -222,7 +224,6 @@ def test_close_ends_what_is_running_and_leaves_no_thread():
     assert psutil.Process().num_threads() <= before + (psutil.cpu_count() or 1)
 
 
-@pytest.mark.slow
 def test_the_same_seed_is_the_same_text_at_any_concurrency_and_memory_is_bounded():
     requests = [
         ask(f"Tell me something about {subject}.", seed=seed) for subject in ("bread", "the moon") for seed in range(8)
@@ -272,7 +273,6 @@ except KeyboardInterrupt:
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("end", ["closed", "left", "exit", "interrupted"])
 def test_the_process_leaves_in_silence_with_code_0_however_it_ends(end):
     process = python(LEAVE.replace("END", repr(end)))
