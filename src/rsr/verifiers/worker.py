@@ -20,12 +20,16 @@ from rsr.verifiers.pipe import LENGTH, Reply
 MEMORY = 1 << 30
 """Bytes that judging may take beyond what the worker has after it has built its verifiers."""
 
+COLD_MEMORY = 16 << 30
+"""The same for the first task of a verifier that can't warm itself: it may import a library or load a model."""
+
 _encoder = msgspec.msgpack.Encoder()
 
 
 def serve(requests: BinaryIO, replies: BinaryIO) -> None:
     """Answer messages until the pipe ends."""
     checks: dict[int, Any] = {}
+    cold: set[int] = set()
     while True:
         head = requests.read(LENGTH.size)
         if len(head) < LENGTH.size:
@@ -38,8 +42,14 @@ def serve(requests: BinaryIO, replies: BinaryIO) -> None:
         if number in checks:
             _limit_cpu(cpu_seconds)
             reply = _judge(checks[number], task)
+            if number in cold:  # what the first task has loaded is not the next one's
+                cold.discard(number)
+                _limit(resource.RLIMIT_AS, _address_space() + MEMORY)
         else:
             reply = _build(checks, number, task)
+            if not reply.warm:
+                cold.add(number)
+                _limit(resource.RLIMIT_AS, _address_space() + COLD_MEMORY)
         reply.cpu = time.process_time()
         _send(replies, reply)
 
