@@ -230,7 +230,7 @@ class Session:
             self.watch.writing()
             try:
                 summary = self.write(store)
-            except RSRError as later:
+            except (RSRError, OSError) as later:
                 raise error or later from None
         finally:
             store.close()

@@ -30,6 +30,7 @@ import yaml
 from rsr.errors import RunDirError, StoreError
 
 SCHEMA_VERSION = 1
+_ROOM = 1 << 20  # bytes that must be free to begin
 _HEARTBEAT = 10.0  # seconds
 _EXPIRES = 60.0  # seconds without a heartbeat after which another host's lease is void
 
@@ -77,6 +78,19 @@ class RunDir:
             raise RunDirError(f"work_dir: {self.path} can't be used: {cause.strerror}") from cause
         if not os.access(self.path, os.W_OK):
             raise RunDirError(f"work_dir: {self.path} can't be written to")
+        self._check_room()
+
+    def _check_room(self) -> None:
+        """Find out that the disk is full before anything is paid for."""
+        probe = self.path / ".room"
+        try:
+            try:
+                with probe.open("wb") as file:
+                    file.write(bytes(_ROOM))
+            finally:
+                probe.unlink(missing_ok=True)
+        except OSError as cause:
+            raise StoreError(f"work_dir: {self.path} has not the {_ROOM >> 20} MB to begin: {cause.strerror}") from cause
 
     def stored(self) -> StoredConfig:
         """The config that the run directory holds.
