@@ -90,7 +90,8 @@ class RunDir:
             finally:
                 probe.unlink(missing_ok=True)
         except OSError as cause:
-            raise StoreError(f"work_dir: {self.path} has not the {_ROOM >> 20} MB to begin: {cause.strerror}") from cause
+            room = f"{_ROOM >> 20} MB"
+            raise StoreError(f"work_dir: {self.path} has not the {room} to begin: {cause.strerror}") from cause
 
     def stored(self) -> StoredConfig:
         """The config that the run directory holds.
