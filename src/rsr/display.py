@@ -90,6 +90,7 @@ def summary_lines(ended: Ended) -> list[str]:
     """The truth about a run: prompts, rollouts, files, and what is still owed."""
     summary = ended.summary
     prompts, rollouts, tokens = summary["prompts"], summary["rollouts"], summary["tokens"]
+    rate = summary["pass_rate"]
     stopped = ", ".join(
         f"{prompts[key]:,} {text}" for key, text in _STOPS.items() if prompts[key] or key == "satisfied"
     )
@@ -98,9 +99,8 @@ def summary_lines(ended: Ended) -> list[str]:
         f"run        {ended.run_dir.path}",
         f"prompts    {prompts['total']:,}: {stopped}",
         f"rollouts   {rollouts['stored']:,} ({outcomes or 'none'}), {rollouts['used']:,} used",
-        f"pass rate  {_percent(summary['pass_rate']['first_rollout'])} of first rollouts, "
-        f"{_percent(summary['pass_rate']['all_rollouts'])} of all {rollouts['scored']:,} with a score"
-        + _unscored(rollouts["unscored"]),
+        f"pass rate  {_percent(rate['first_rollout'])} of {rate['first_rollouts_scored']:,} first rollouts scored, "
+        f"{_percent(rate['all_rollouts'])} of all {rollouts['scored']:,}" + _unscored(rollouts["unscored"]),
         f"tokens     {tokens['completion']:,} completion, {tokens['prompt']:,} prompt",
     ]
     for name, file in summary["files"].items():

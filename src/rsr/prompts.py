@@ -129,6 +129,8 @@ def index(
             db.execute("INSERT INTO meta VALUES ('fingerprint', ?)", [fingerprint])
             db.execute("COMMIT")
             change = _compare(db, path)
+            first = db.execute("SELECT line, reason FROM skipped ORDER BY rowid LIMIT 1").fetchone()
+            why = f" that can be used; line {first[0]}: {first[1]}" if first else ""
         finally:
             db.close()
     except BaseException:
@@ -136,7 +138,7 @@ def index(
         raise
     if not change.total:
         staged.unlink()
-        raise InputError(f"{_named(files)}: there is no prompt in it")
+        raise InputError(f"{_named(files)}: there is no prompt in it{why}")
     try:
         accept(change)
     except BaseException:

@@ -167,7 +167,8 @@ def _question(row: Mapping[str, Any], fields: FieldsConfig) -> Any:
         if isinstance(question, str) and question.strip():
             return [{"role": "user", "content": question}]
     wanted = fields.messages if not fields.prompt else f"{fields.messages} or {fields.prompt}"
-    raise ValueError(f"there are no {wanted} in it (data.fields says which columns to read)")
+    there = ", ".join(map(str, row)) or "nothing"
+    raise ValueError(f"there are no {wanted} in it, but {there}; data.fields says which columns to read")
 
 
 def _columns(row: Mapping[str, Any], fields: FieldsConfig, plain: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ import msgspec
 
 import rsr
 from rsr import prompts as prompts_index
-from rsr.config import Loaded, changes
+from rsr.config import KeyClass, Loaded, changes, key_class
 from rsr.engine import Engine
 from rsr.errors import InputError, PluginError, RSRError, RunDirError, boundary
 from rsr.loading import work_dir
@@ -196,6 +196,11 @@ class Session:
         differ = changes(old.values, values) if old else {}
         if old is not None and not differ and old.identity == redacted(self.parts.identity):
             return
+        decided = [key for key in differ if key_class(key) is KeyClass.DECISIONS and not key.startswith("data.")]
+        if old is not None and decided:
+            self.watch.warn(
+                f"{self.run_dir.path} was made with another {', '.join(decided)}: its files are written anew"
+            )
         revision: dict[str, Any] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
             "command": self._command,

@@ -91,6 +91,7 @@ class Stats:
                 # Early stop draws hard prompts more often, so the share of all rollouts is too low; the first rollout
                 # of each prompt is always drawn, so its share is not biased.
                 "first_rollout": _share(self.first_passed, self.first_scored),
+                "first_rollouts_scored": self.first_scored,
                 "all_rollouts": _share(self.passed, self.scored),
             },
             "tokens": {

@@ -76,7 +76,7 @@ class OpenAICompatible:
         send_seed: bool = True,
         may_cancel: bool = True,
     ) -> None:
-        self._model = model
+        self._nowhere = model is None and base_url is None
         headers = dict(headers or {})
         key = os.environ.get("OPENAI_API_KEY") if api_key is None else api_key
         key = sendable(key or "", "sampler.api_key")
@@ -123,6 +123,8 @@ class OpenAICompatible:
             ConfigError: no model is configured.
             SamplerStopped: nothing answers, the key is refused, or the server lists other models.
         """
+        if self._nowhere:
+            raise ConfigError("sampler.model: missing; set it, and sampler.base_url where the server is not OpenAI's")
         reply = None
         try:
             reply = await self._wire.get("models")

@@ -63,7 +63,10 @@ class Verification:
         if check.needs_answer and (answer is None or (isinstance(answer, str) and not answer.strip())):
             return f"metadata.answer: missing; the verifier {check.name} needs one"
         refused = check.refuses(prompt.messages, prompt.metadata)
-        return f"metadata.answer: {refused}" if refused else None
+        if refused:
+            other = "set verifier.type to another (rsr list verifiers)"
+            return f"metadata.answer: the verifier {check.name} can't use it: {refused}; {other}"
+        return None
 
     def reference(self, prompt: Prompt) -> Reference:
         """Verifier, answer, choices and verdict key of a prompt."""
