@@ -81,6 +81,7 @@ def test_config_yaml_is_the_defaults() -> None:
     assert load_config("config").config == RunConfig()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_a_page_shows_works(page: Path, folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}

@@ -52,6 +52,11 @@ class Answers:
         pass
 
 
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rsr.engine._ROUND_PAUSES", (0.01, 0.02))
+
+
 def says_right(response: str) -> float:
     return float("right" in response)
 

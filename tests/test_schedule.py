@@ -150,7 +150,7 @@ class World:
             self.done[stream.order] = stream
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     streams=st.lists(samples, min_size=1, max_size=4),
     rules=rules_of,

@@ -20,7 +20,7 @@ from rsr.verifiers.pipe import LENGTH, Reply
 MEMORY = 1 << 30
 """Bytes that judging may take beyond what the worker has after it has built its verifiers."""
 
-COLD_MEMORY = 16 << 30
+COLD_MEMORY = 2 << 30
 """The same for the first task of a verifier that can't warm itself: it may import a library or load a model."""
 
 _encoder = msgspec.msgpack.Encoder()
