@@ -280,3 +280,16 @@ def test_a_few_prompts_that_are_all_refused_are_refused(tmp_path: Path) -> None:
     made = run(tmp_path, Answers(reply), prompts=PROMPTS[:3])
     assert made.exit_code == 1
     assert made.stats()["prompts"]["refused"] == 3
+
+
+def test_a_run_that_has_failed_does_not_wait_for_ever_for_what_hangs(tmp_path: Path) -> None:
+    class Hangs(Answers):
+        async def sample(self, request: SampleRequest) -> Sequence[Completion]:
+            if request.tag != "p1":
+                await asyncio.sleep(3600)
+            raise SamplerStopped("the key was revoked")
+
+    began = time.monotonic()
+    with pytest.raises(SamplerStopped, match="revoked"):
+        run(tmp_path, Hangs(right_at(0)), "stop_grace=0.2")
+    assert time.monotonic() - began < 30

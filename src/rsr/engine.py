@@ -281,9 +281,9 @@ class Engine:
             self._apply(opened, self._schedule.failed(draw))
 
     def _fail(self, error: RSRError) -> None:
+        """End the run; what is in flight has been paid for and may still come, but not for ever."""
         self._fatal = self._fatal or error
-        self._stopping = True
-        self._wake.set()
+        self.stop()
 
     # What came back
 

@@ -144,11 +144,11 @@ def _formatter(number: int, entry: FormatterConfig) -> Formatter:
     _refuse_python(f"formatter.{number}", entry.type)
     params = {key: value for key, value in (entry.model_extra or {}).items() if key != "name"}
     where = f"formatter.{number}" if number else "formatter"
-    formatter = FORMATTERS.build(entry.type, params, where=where)
+    formatter: Formatter = FORMATTERS.build(entry.type, params, where=where)
     for member in ("name", "needs", "rows"):
         if not hasattr(formatter, member):
             raise PluginError(f"formatter {entry.type!r} has no {member!r}; see docs/extending.md")
-    return formatter  # type: ignore[no-any-return]
+    return formatter
 
 
 def _refuse_python(key: str, type: str) -> None:
