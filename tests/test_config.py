@@ -7,9 +7,7 @@ import pytest
 import yaml
 
 from rsr.config import (
-    KeyClass,
     Loaded,
-    RunConfig,
     changes,
     describe,
     key_class,
@@ -19,6 +17,7 @@ from rsr.config import (
     sampling_key,
 )
 from rsr.errors import ConfigError
+from rsr.sections import KeyClass, RunConfig
 from rsr.written import from_mapping, read_yaml
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -140,9 +139,15 @@ def test_a_section_whose_keys_are_all_commented_out_is_all_defaults(tmp_path: Pa
     assert of("data:\n  # limit: 3\nsampler:\nverifier:\n", tmp_path=tmp_path).config == RunConfig()
 
 
-def test_guards_is_a_known_key(tmp_path: Path) -> None:
-    assert of("guards:\n  anything: {at: all}\n", tmp_path=tmp_path).config.guards == {"anything": {"at": "all"}}
+def test_one_guard_can_be_turned_off_or_all_of_them(tmp_path: Path) -> None:
+    one = of("guards:\n  truncated: null\n", tmp_path=tmp_path).config.guards
+    assert one is not None and one.truncated is None and one.no_answer == 0.8
     assert of("guards: null\n", tmp_path=tmp_path).config.guards is None
+
+
+def test_a_budget_in_dollars_needs_prices(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"budget\.usd: needs sampler\.prices\.completion"):
+        of("budget: {usd: 5}", tmp_path=tmp_path)
 
 
 @pytest.mark.parametrize("written", ["dpo", "[dpo]", "{type: dpo}", "[{type: dpo}]"])

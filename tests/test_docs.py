@@ -20,8 +20,9 @@ import pytest
 
 import rsr
 from rsr import cli, recipes
-from rsr.config import RunConfig, load
+from rsr.config import load
 from rsr.loading import load_config
+from rsr.sections import RunConfig
 from rsr.verifiers.pool import shared_pool
 from rsr.written import read_yaml
 

@@ -14,7 +14,7 @@ FLOORS: list[set[str]] = [
     {"types", "errors"},
     {"hashing", "redaction", "reasoning", "schedule", "messages", "migrations", "outfile", "guards"},
     {"registry", "completions", "failures", "progress"},
-    {"written", "replies"},
+    {"written", "replies", "sections"},
     {"config"},
     {"wire", "rows"},
     {"prompts", "store", "samplers", "verifiers", "formatters"},

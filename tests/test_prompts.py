@@ -19,9 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from commands import question, write_rows
-from rsr.config import DataConfig
 from rsr.errors import ConfigError, InputError, PluginError, RunDirError
 from rsr.prompts import Change, Prompts, index
+from rsr.sections import DataConfig
 from rsr.types import Prompt
 from rsr.verifiers import get
 from rsr.verifiers.pool import Pool
@@ -625,8 +625,8 @@ def test_200_000_rows_take_no_more_memory_than_2_000(tmp_path: Path) -> None:
     ],
 )
 def test_columns_of_the_wrong_kind_are_refused(column: str, value: object, problem: str) -> None:
-    from rsr.config import FieldsConfig
     from rsr.rows import normalised
+    from rsr.sections import FieldsConfig
 
     row = {"messages": [{"role": "user", "content": "?"}], column: value}
     with pytest.raises(ValueError, match=problem):
@@ -634,8 +634,8 @@ def test_columns_of_the_wrong_kind_are_refused(column: str, value: object, probl
 
 
 def test_tools_may_be_written_as_json() -> None:
-    from rsr.config import FieldsConfig
     from rsr.rows import normalised
+    from rsr.sections import FieldsConfig
 
     row = {"messages": [{"role": "user", "content": "?"}], "tools": '[{"type": "function"}]'}
     assert normalised(row, FieldsConfig())[1].tools == [{"type": "function"}]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from rsr.config import FormatterConfig, Loaded, RunConfig, SamplerConfig, sampling_identity, sampling_key
+from rsr.config import Loaded, sampling_identity, sampling_key
 from rsr.errors import ConfigError, PluginError
 from rsr.formatters import FORMATTERS
 from rsr.messages import sampled_messages
@@ -17,6 +17,7 @@ from rsr.redaction import Redactor
 from rsr.registry import checked, nearest
 from rsr.samplers import SAMPLERS
 from rsr.schedule import Needs, Rules, combined_needs
+from rsr.sections import FormatterConfig, RunConfig, SamplerConfig
 from rsr.types import NO_LIMIT, Formatter, Message, Prompt, Rollout, Sampler
 from rsr.verifiers.check import Check
 from rsr.verifiers.pool import Pool

@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from rsr.config import DataConfig
 from rsr.errors import InputError, StoreError
 from rsr.hashing import content_hash, prompt_key
 from rsr.migrations import Migration, migrate
 from rsr.rows import Content, Source, given, normalised, read, transformed
+from rsr.sections import DataConfig
 from rsr.types import Prompt
 
 RowCheck = Callable[[Prompt], str | None]

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from rsr.config import FieldsConfig
 from rsr.errors import InputError, PluginError
 from rsr.hashing import canonical_json
 from rsr.registry import load_from_file
+from rsr.sections import FieldsConfig
 
 _PLAIN_QUESTION = ("prompt", "question")
 _ROLES = {"system", "developer", "user", "assistant", "tool"}

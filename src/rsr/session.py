@@ -17,7 +17,7 @@ import msgspec
 
 import rsr
 from rsr import prompts as prompts_index
-from rsr.config import KeyClass, Loaded, changes, key_class
+from rsr.config import Loaded, changes, key_class
 from rsr.engine import Engine
 from rsr.errors import InputError, PluginError, RSRError, RunDirError, boundary
 from rsr.loading import work_dir
@@ -28,6 +28,7 @@ from rsr.redaction import Redactor, redacted
 from rsr.replay import Stored, replay
 from rsr.reverify import missing_verdicts
 from rsr.schedule import Stream
+from rsr.sections import KeyClass
 from rsr.settings import Settings
 from rsr.signals import Signals
 from rsr.stats import Stats, why_no_row

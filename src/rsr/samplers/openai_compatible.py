@@ -70,7 +70,7 @@ class OpenAICompatible:
         stop: list[str] | None = None,
         extra_params: dict[str, Any] | None = None,
         concurrent_requests: int = 128,
-        timeout: float = 600,
+        timeout: float | None = None,
         max_retries: int = 6,
         stream: bool | Literal["auto"] = "auto",
         send_seed: bool = True,
@@ -85,7 +85,7 @@ class OpenAICompatible:
         self._wire = Wire(
             base_url or OPENAI,
             headers=headers,
-            timeout=timeout,
+            timeout=timeout or 600,
             max_retries=max_retries,
             connections=concurrent_requests,
         )
