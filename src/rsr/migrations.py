@@ -25,10 +25,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration], pat
     Raises:
         RunDirError: it was written by a newer version of RSR.
     """
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > len(migrations):
-        known = f"schema {version}, this version knows {len(migrations)}"
-        raise RunDirError(f"{path}: was written by a newer version of rsr ({known}); upgrade rsr")
+    version = refuse_newer(connection, migrations, path)
     for number, migration in enumerate(migrations[version:], start=version + 1):
         connection.execute("BEGIN IMMEDIATE")
         try:
@@ -40,3 +37,16 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration], pat
             connection.execute("ROLLBACK")
             raise
         connection.execute("COMMIT")
+
+
+def refuse_newer(connection: sqlite3.Connection, migrations: Sequence[Migration], path: Path) -> int:
+    """The version of a database that is opened for reading only.
+
+    Raises:
+        RunDirError: it was written by a newer version of RSR.
+    """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version > len(migrations):
+        known = f"schema {version}, this version knows {len(migrations)}"
+        raise RunDirError(f"{path}: was written by a newer version of rsr ({known}); upgrade rsr")
+    return version

@@ -1,9 +1,11 @@
 """The input: rows in, usable prompts out, in one pass and without holding them.
 
     prompts.sqlite
-        prompts    ord (input order, from 0), key, id, file (number), line, row (JSON: messages, metadata, ...)
+        prompts    ord (input order, from 0), key, id, file (number), line, row (JSON: messages, metadata, ...),
+                   verdict (the key of the verdicts that count)
         skipped    line, reason of each row that can't be used, where `data.on_error: skip`
-        meta       fingerprint of the input and of how it was read: unchanged, the pass is skipped
+        meta       fingerprint of the input and of how it was read: unchanged, the pass is skipped;
+                   named, signature: on which verifiers the verdict keys depend; total
 
 A row is `{"id", "messages", "metadata"}`, or has a plain question and an answer in columns of their own.
 """
@@ -14,13 +16,13 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from rsr.errors import InputError, StoreError
+from rsr.errors import ConfigError, InputError, PluginError
 from rsr.hashing import content_hash, prompt_key
-from rsr.migrations import Migration, migrate
+from rsr.prompt_tables import COLUMNS, LIGHT, connect, counts, reading, version
 from rsr.rows import Content, Source, given, normalised, read, transformed
 from rsr.sections import DataConfig
 from rsr.types import Prompt
@@ -29,6 +31,33 @@ RowCheck = Callable[[Prompt], str | None]
 """What keeps a prompt from being verified (a missing answer, an unknown verifier), or None."""
 
 _PAGE = 512
+_NAMED = 1000  # verifiers that rows name; with more of them verdict keys are made when they are needed
+
+
+class VerdictKeys(Protocol):
+    """Says which verdicts count for a prompt (see `rsr.verifiers.verification.Verification`)."""
+
+    def verdict_key(self, prompt: Prompt) -> int:
+        """The key of the verdicts that count."""
+
+    @property
+    def named(self) -> list[bytes]:
+        """The verifiers that rows have named so far."""
+
+    def signature(self, named: Iterable[bytes]) -> str:
+        """What the keys depend on beside the rows."""
+
+
+class Entry(NamedTuple):
+    """A prompt as far as replaying it needs: its content stays on disk."""
+
+    order: int
+    key: bytes
+    id: str
+    verdict: int | None
+    """The key of the verdicts that count; None: not known without the content."""
+    row: bytes | None
+    """Its content, where it was asked for."""
 
 
 class Change(NamedTuple):
@@ -50,9 +79,11 @@ class Prompts:
     """The indexed prompts of a run directory, streamed in input order."""
 
     def __init__(self, path: Path) -> None:
-        self._db = _connect(path, readonly=True)
+        self._path = path
+        self._db = connect(path, readonly=True)
         self._decode = msgspec.json.Decoder(Content).decode
-        self._total = int(self._db.execute("SELECT count(*) FROM prompts").fetchone()[0])
+        self._old = version(self._db) < 2  # opened for reading only, it stays as it is
+        self._total = counts(self._db)[0]
 
     def __len__(self) -> int:
         return self._total
@@ -60,13 +91,40 @@ class Prompts:
     def pages(self, size: int = _PAGE) -> Iterator[list[Prompt]]:
         """All prompts, `size` at a time."""
         after = -1
-        while True:
-            query = "SELECT ord, key, id, row FROM prompts WHERE ord > ? ORDER BY ord LIMIT ?"
-            page = [self._prompt(*row) for row in self._db.execute(query, [after, size])]
-            if not page:
-                return
-            yield page
+        while page := self.page(after, content=True, size=size):
+            yield [self.prompt(entry) for entry in page]
             after = page[-1].order
+
+    def page(self, after: int, content: bool, size: int = _PAGE) -> list[Entry]:
+        """The next entries after a position; without the content it is many times quicker."""
+        verdict = "NULL" if self._old else "verdict"
+        source = "prompts" if content or self._old else "prompts INDEXED BY light"
+        query = f"SELECT ord, key, id, {verdict}, {'row' if content else 'NULL'} FROM {source}"
+        with reading(self._path):
+            rows = self._db.execute(f"{query} WHERE ord > ? ORDER BY ord LIMIT ?", [after, size])
+            return list(map(Entry._make, rows))
+
+    def prompt(self, entry: Entry) -> Prompt:
+        """The whole prompt of an entry."""
+        row = entry.row
+        if row is None:
+            with reading(self._path):
+                (row,) = self._db.execute("SELECT row FROM prompts WHERE ord = ?", [entry.order]).fetchone()
+        content = self._decode(row)
+        return Prompt(
+            order=entry.order,
+            key=entry.key,
+            id=entry.id,
+            messages=content.messages,
+            metadata=content.metadata,
+            tools=content.tools,
+            images=content.images,
+        )
+
+    def knows(self, keys: VerdictKeys) -> bool:
+        """Whether the verdict keys of the entries are those of now."""
+        meta = dict(self._db.execute("SELECT name, value FROM meta"))
+        return "signature" in meta and _signature(keys, meta["named"]) == meta["signature"]
 
     def skipped(self) -> Iterator[tuple[int, str]]:
         """Line and reason of each row that was left out."""
@@ -75,18 +133,6 @@ class Prompts:
     def close(self) -> None:
         """Close the database."""
         self._db.close()
-
-    def _prompt(self, order: int, key: bytes, id: str, row: bytes) -> Prompt:
-        content = self._decode(row)
-        return Prompt(
-            order=order,
-            key=key,
-            id=id,
-            messages=content.messages,
-            metadata=content.metadata,
-            tools=content.tools,
-            images=content.images,
-        )
 
 
 def index(
@@ -97,6 +143,7 @@ def index(
     check_key: Any = None,
     rows: Iterable[Mapping[str, Any]] | None = None,
     accept: Callable[[Change], None] = lambda change: None,
+    keys: VerdictKeys | None = None,
 ) -> Change:
     """Bring `prompts.sqlite` up to date with the input.
 
@@ -108,6 +155,7 @@ def index(
         check_key: what `check` depends on.
         rows: the rows themselves, instead of `data.input_path`.
         accept: asked before the old index is replaced; raises where the change is not wanted.
+        keys: makes the verdict keys that are kept beside the prompts.
 
     Raises:
         InputError: a file is missing, or a row can't be used (and `data.on_error` is `stop`); names file and line.
@@ -115,18 +163,18 @@ def index(
     files = [] if rows is not None else input_files(data)
     fingerprint = _fingerprint(data, seed, files, check_key)
     if rows is None and path.exists():
-        unchanged = _unchanged(path, fingerprint)
+        unchanged = _unchanged(path, fingerprint, keys)
         if unchanged is not None:
             return unchanged
     staged = path.with_name(path.name + ".new")
     staged.unlink(missing_ok=True)
     try:
-        db = _connect(staged)
+        db = connect(staged)
         try:
-            _fill(db, data, read(files) if rows is None else given(rows), check, [str(file) for file in files])
+            _fill(db, data, read(files) if rows is None else given(rows), check, [str(file) for file in files], keys)
             if data.shuffle:
                 _shuffle(db, seed, data.limit)
-            db.execute("INSERT INTO meta VALUES ('fingerprint', ?)", [fingerprint])
+            _note(db, fingerprint, keys)
             db.execute("COMMIT")
             change = _compare(db, path)
             first = db.execute("SELECT line, reason FROM skipped ORDER BY rowid LIMIT 1").fetchone()
@@ -146,33 +194,6 @@ def index(
         raise
     staged.replace(path)
     return change
-
-
-def m001_prompts(db: sqlite3.Connection) -> None:
-    """Prompts, skipped rows, meta."""
-    db.execute("CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
-    db.execute(
-        "CREATE TABLE prompts (ord INTEGER PRIMARY KEY, key BLOB, id TEXT, file INTEGER, line INTEGER, row BLOB, "
-        "own_id INTEGER)"
-    )
-    db.execute("CREATE TABLE skipped (line INTEGER, reason TEXT)")
-
-
-_MIGRATIONS: tuple[Migration, ...] = (m001_prompts,)
-
-
-def _connect(path: Path, readonly: bool = False) -> sqlite3.Connection:
-    try:
-        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        db.execute("PRAGMA cache_size = -8000")
-        if not readonly:
-            # Nothing is lost with it: the pass is made again.
-            db.execute("PRAGMA journal_mode = OFF")
-            db.execute("PRAGMA synchronous = OFF")
-        migrate(db, _MIGRATIONS, path)
-    except sqlite3.Error as cause:
-        raise StoreError(f"{path}: can't be opened: {cause}") from cause
-    return db
 
 
 def input_files(data: DataConfig) -> list[Path]:
@@ -206,27 +227,53 @@ def _fingerprint(data: DataConfig, seed: int, files: list[Path], check_key: Any)
     return content_hash([stats, shown, seed if data.shuffle else None, text, check_key]).hex()
 
 
-def _unchanged(path: Path, fingerprint: str) -> Change | None:
-    db = _connect(path, readonly=True)
+def _unchanged(path: Path, fingerprint: str, keys: VerdictKeys | None) -> Change | None:
+    db = connect(path, readonly=True)
     try:
-        found = db.execute("SELECT value FROM meta WHERE name = 'fingerprint'").fetchone()
-        if found is None or found[0] != fingerprint:
+        meta = dict(db.execute("SELECT name, value FROM meta"))
+        if meta.get("fingerprint") != fingerprint:
             return None
-        total, skipped = (db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("prompts", "skipped"))
+        if keys is not None and ("total" not in meta or _is_stale(keys, meta)):
+            return None
+        total, skipped = counts(db)
         return Change(total=total, skipped=skipped)
     finally:
         db.close()
 
 
+def _is_stale(keys: VerdictKeys, meta: Mapping[str, str]) -> bool:
+    return "signature" in meta and _signature(keys, meta["named"]) != meta["signature"]
+
+
+def _signature(keys: VerdictKeys, named: str) -> str | None:
+    try:
+        return keys.signature([name.encode() for name in msgspec.json.decode(named, type=list[str])])
+    except (ConfigError, PluginError):  # a row names a verifier that isn't there any more
+        return None
+
+
+def _note(db: sqlite3.Connection, fingerprint: str, keys: VerdictKeys | None) -> None:
+    meta = {"fingerprint": fingerprint, "total": str(db.execute("SELECT count(*) FROM prompts").fetchone()[0])}
+    if keys is not None and len(keys.named) <= _NAMED:
+        meta["named"] = msgspec.json.encode([name.decode() for name in keys.named]).decode()
+        meta["signature"] = keys.signature(keys.named)
+    db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+
+
 def _fill(
-    db: sqlite3.Connection, data: DataConfig, rows: Iterable[tuple[Source, Any]], check: RowCheck, files: list[str]
+    db: sqlite3.Connection,
+    data: DataConfig,
+    rows: Iterable[tuple[Source, Any]],
+    check: RowCheck,
+    files: list[str],
+    keys: VerdictKeys | None,
 ) -> None:
     db.execute("BEGIN")
     skipped: list[tuple[int, str]] = []
     limit = None if data.shuffle else data.limit
     numbers = {file: number for number, file in enumerate(files)}
 
-    def usable() -> Iterator[tuple[int, bytes, str, int, int, bytes, int]]:
+    def usable() -> Iterator[tuple[int, bytes, str, int, int, bytes, int, int | None]]:
         order = 0
         encode = msgspec.json.Encoder().encode
         for source, row in transformed(rows, data.preprocess.transform):
@@ -236,9 +283,11 @@ def _fill(
                 own_id, content = normalised(row, data.fields)
                 key = prompt_key(own_id, content.messages, content.tools, content.images)
                 id = own_id if own_id is not None else key.hex()[:12]
-                problem = check(_as_prompt(order, key, id, content))
+                prompt = _as_prompt(order, key, id, content)
+                problem = check(prompt)
                 if problem:
                     raise ValueError(problem)
+                verdict = keys.verdict_key(prompt) if keys is not None else None
             except ValueError as cause:
                 if data.on_error == "stop":
                     fix = "correct the row, or set data.on_error=skip to leave such rows out"
@@ -248,10 +297,11 @@ def _fill(
                     db.executemany("INSERT INTO skipped VALUES (?, ?)", skipped)
                     skipped.clear()
                 continue
-            yield order, key, id, numbers.get(source.file, 0), source.line, encode(content), own_id is not None
+            file = numbers.get(source.file, 0)
+            yield order, key, id, file, source.line, encode(content), own_id is not None, verdict
             order += 1
 
-    db.executemany("INSERT INTO prompts VALUES (?, ?, ?, ?, ?, ?, ?)", usable())
+    db.executemany("INSERT INTO prompts VALUES (?, ?, ?, ?, ?, ?, ?, ?)", usable())
     db.executemany("INSERT INTO skipped VALUES (?, ?)", skipped)
     _number_repeats(db)
     _refuse_duplicates(db, data.on_error == "skip", files or ["the given rows"])
@@ -293,11 +343,8 @@ def _refuse_duplicates(db: sqlite3.Connection, skip: bool, files: list[str]) -> 
 def _shuffle(db: sqlite3.Connection, seed: int, limit: int | None) -> None:
     """Put the prompts into the order of a hash of seed and key, which doesn't depend on where a row stood."""
     db.create_function("shuffled", 1, lambda key: content_hash([seed, key.hex()])[:8], deterministic=True)
-    columns = "key, id, file, line, row, own_id"
-    db.execute(
-        "CREATE TABLE ordered (ord INTEGER PRIMARY KEY, key BLOB, id TEXT, file INTEGER, line INTEGER, row BLOB, "
-        "own_id INTEGER)"
-    )
+    columns = "key, id, file, line, row, own_id, verdict"
+    db.execute(f"CREATE TABLE ordered ({COLUMNS})")
     db.execute(
         f"INSERT INTO ordered SELECT row_number() OVER (ORDER BY shuffled(key)) - 1, {columns} FROM prompts "
         f"ORDER BY shuffled(key) LIMIT {limit or -1}"
@@ -305,6 +352,7 @@ def _shuffle(db: sqlite3.Connection, seed: int, limit: int | None) -> None:
     db.execute("DROP TABLE prompts")
     db.execute("ALTER TABLE ordered RENAME TO prompts")
     db.execute("CREATE INDEX by_id ON prompts (id)")
+    db.execute(LIGHT)
 
 
 def _compare(db: sqlite3.Connection, old: Path) -> Change:

@@ -51,8 +51,12 @@ def test_there_is_a_fixture_of_every_schema() -> None:
 
 @pytest.mark.parametrize("readonly", [True, False])
 def test_a_store_of_schema_1_is_opened_and_read(readonly: bool, tmp_path: Path) -> None:
-    restored(tmp_path, 1)
+    path = restored(tmp_path, 1)
+    before = path.read_bytes()
     store = RolloutStore(tmp_path, KEY, readonly=readonly)
+    assert store.problems == []
+    assert (path.read_bytes() == before) == readonly
+    assert store.totals() == (28, 178)
     q, r = store.load([prompt("q"), prompt("r")], [11, 11], limit=128)
     assert q == [
         Rollout(
@@ -97,6 +101,46 @@ def test_a_store_of_schema_1_is_opened_and_read(readonly: bool, tmp_path: Path) 
     assert store.completions(prompt("q"), q[1:2])[0] == Completion(
         text="The answer is A.", reasoning="Hm.", prompt_tokens=7, completion_tokens=5
     )
+    store.close()
+
+
+@pytest.mark.parametrize("readonly", [True, False])
+def test_a_store_of_schema_2_is_opened_and_read(readonly: bool, tmp_path: Path) -> None:
+    restored(tmp_path, 2)
+    store = RolloutStore(tmp_path, KEY, readonly=readonly)
+    assert store.problems == []
+    assert store.totals() == (35, 187)
+    assert store.counters() == {"rollouts": 6, "prompt_tokens": 35, "completion_tokens": 187, "requests": 3}
+    ((*_, first, last), _) = store.load([prompt("q"), prompt("r")], [11, 11], limit=128)
+    assert (first.redrawn, last.redrawn) == (False, True)
+    assert last.verdict == Verdict(reason=Reason.NO_ANSWER)
+    assert store.completions(prompt("q"), [last])[0].text == LONG
+    (r,) = store.load([prompt("r")], [12], limit=128)
+    assert [rollout.verdict for rollout in r] == [Verdict(score=0.5)]
+    store.close()
+
+
+def test_a_damaged_store_of_schema_1_is_salvaged(tmp_path: Path) -> None:
+    path = restored(tmp_path, 1)
+    data = path.read_bytes()
+    path.write_bytes(bytes(100) + data[100:])
+    store = RolloutStore(tmp_path, KEY)
+    assert "all 5 rollouts that were found in it are kept" in store.problems[0]
+    q, r = store.load([prompt("q"), prompt("r")], [11, 11], limit=128)
+    assert [row.score for row in q] == [1.0, 0.0, None]
+    assert store.completions(prompt("q"), q)[2].text == LONG
+    assert [row.outcome for row in r] == [Outcome.EMPTY]
+    assert store.totals() == (28, 178)
+    store.close()
+
+
+def test_a_text_of_schema_1_that_is_not_that_of_its_rollout_is_not_kept(tmp_path: Path) -> None:
+    path = restored(tmp_path, 1)
+    data = path.read_bytes().replace(b"The answer is A.", b"The answer is C.")
+    path.write_bytes(bytes(100) + data[100:])
+    store = RolloutStore(tmp_path, KEY)
+    assert "4 of about 5 rollouts are kept" in store.problems[0]
+    assert [row.index for row in store.load([prompt("q")], [11], limit=128)[0]] == [0, 2]
     store.close()
 
 
@@ -215,9 +259,30 @@ def test_two_processes_that_open_a_new_database_at_once_both_succeed(tmp_path: P
     assert failed == []
 
 
+def test_prompts_of_schema_1_are_read_as_they_are_and_made_again_by_the_next_run(folder: Path, command: Any) -> None:
+    write_rows(folder / "in.jsonl", [question("a"), question("b")])
+    arguments = ["run", "sft", "data.input_path=in.jsonl", "work_dir=run", "sampler.type=scripted"]
+    command(*arguments)
+    path = RunDir(folder / "run").prompts
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("DROP INDEX light")
+    db.execute("ALTER TABLE prompts DROP COLUMN verdict")
+    db.execute("DELETE FROM meta WHERE name != 'fingerprint'")
+    db.execute("PRAGMA user_version = 1")
+    db.close()
+    before = path.read_bytes()
+    assert command("status", "run").code == 0
+    assert path.read_bytes() == before
+    assert command(*arguments).code == 0
+    db = sqlite3.connect(path)
+    assert version(db) == 2
+    assert db.execute("SELECT count(verdict) FROM prompts").fetchone() == (2,)
+    db.close()
+
+
 def test_prompts_have_the_version_of_their_migrations(folder: Path, command: Any) -> None:
     write_rows(folder / "in.jsonl", [question("a")])
     command("run", "sft", "data.input_path=in.jsonl", "work_dir=run", "sampler.type=scripted")
     db = sqlite3.connect(RunDir(folder / "run").prompts)
-    assert version(db) == 1
+    assert version(db) == 2
     db.close()

@@ -152,7 +152,7 @@ verdicts = st.none() | st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     st.dictionaries(st.tuples(st.integers(0, 2), st.integers(0, 5)), st.tuples(completions, verdicts), max_size=12),
     st.integers(1, 5),
@@ -362,8 +362,19 @@ def test_reading_a_folder_without_rollouts_finds_none_and_writes_nothing(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "0001.sqlite").write_text("not a database, but long enough to be looked at\n" * 100)
+def test_a_file_that_is_no_database_is_one_line_and_is_kept_beside(tmp_path: Path) -> None:
+    content = "not a database, but long enough to be looked at\n" * 100
+    (tmp_path / "0001.sqlite").write_text(content)
+    store = RolloutStore(tmp_path, KEY)
+    (problem,) = store.problems
+    assert problem.startswith("rollouts/0001.sqlite was damaged: nothing in it can be read")
+    assert (tmp_path / "0001.sqlite.damaged").read_text() == content
+    assert load(store) == [[]]
+    store.close()
+
+
+def test_a_file_that_can_not_be_opened_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "0001.sqlite").mkdir()
     with pytest.raises(StoreError, match=r"0001\.sqlite: can't be opened"):
         RolloutStore(tmp_path, KEY)
 

@@ -1,62 +1,38 @@
 """The store of rollouts: a rollout is on disk whole, or it is owed again.
 
-    rollouts/0001.sqlite
-        streams     (prompt key, sampling key) -> stream: the ordered indices of one prompt under one way of sampling
-        rollouts    one narrow row per (stream, index, limit); the first committed row of a key wins for ever
-        texts       what the model said, zstd-compressed msgpack [text, reasoning field]
-        verdicts    one row per rollout and verdict key; verifying again adds, a final verdict is never overwritten
-        verifiers   name, parameters and version behind a verdict
+    rollouts/0001.sqlite, 0002.sqlite, ...   see `rsr.store.segment`; the last one is written, the others are sealed
+    rollouts/manifest.json                   what the sealed ones hold, and how all of them were left
+    rollouts/.reserve                        room kept free while the store is open (see `rsr.store.room`)
 
-An index that a limit cut (`truncated`) is drawn again under a higher limit; both rows stay, and `effective` says which
-one counts under the limit of now.
+The first committed row of a key (stream, index, limit) wins for ever, whatever file it is in. Verifying again adds
+verdicts, a final verdict is never overwritten. An index that a limit cut (`truncated`) is drawn again under a higher
+limit; both rows stay, and `effective` says which one counts under the limit of now.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
-
-import msgspec
-import zstandard
 
 from rsr.completions import encodable, split_completion
-from rsr.errors import StoreError
-from rsr.hashing import ANSWER_KEY_FUNCTION
-from rsr.migrations import migrate
+from rsr.errors import StoreError, StoreFull
 from rsr.redaction import redacted
-from rsr.store.migrations import ROLLOUT_MIGRATIONS
-from rsr.types import Completion, Outcome, Prompt, Reason, Rollout, Verdict
+from rsr.sections import StoreConfig
+from rsr.store.files import Files, Looking
+from rsr.store.reading import Reader
+from rsr.store.records import NewRollout, NewVerdict, Said, Totals, effective
+from rsr.store.room import Room
+from rsr.store.segment import Segment
+from rsr.store.texts import Texts
+from rsr.types import Completion, Outcome, Prompt, Rollout, Verdict
 
-_SMALL = 128  # bytes; below this zstd gains nothing
-_BATCH = 400  # SQLite takes 999 parameters in its oldest builds
+__all__ = ["NewRollout", "NewVerdict", "RolloutStore", "Said", "Totals", "effective"]
 
-
-class Said(NamedTuple):
-    """A verdict and who said so."""
-
-    verdict: Verdict
-    key: int
-    verifier: int
-
-
-class NewRollout(NamedTuple):
-    """A completion with its outcome, on its way to disk; `said` where the verdict is known already."""
-
-    prompt: Prompt
-    rollout: Rollout
-    completion: Completion
-    said: Said | None = None
-
-
-class NewVerdict(NamedTuple):
-    """A verdict on a stored rollout."""
-
-    prompt: Prompt
-    rollout: Rollout
-    said: Said
+_SERVERS_WORDS = (Outcome.REFUSED, Outcome.FAILED)
+_REMEMBERED = 1 << 16  # prompts
 
 
 class RolloutStore:
@@ -65,8 +41,12 @@ class RolloutStore:
     Args:
         folder: the run directory's `rollouts/`.
         sampling_key: which streams are seen and written.
-        readonly: don't create, migrate or write.
+        readonly: don't create, migrate, mend or write.
         redact: takes secrets out of error texts; what a model said is kept as it is.
+        settings: the config's `store`.
+
+    Attributes:
+        problems: what was found wrong at opening, a line each.
     """
 
     def __init__(
@@ -75,35 +55,37 @@ class RolloutStore:
         sampling_key: bytes,
         readonly: bool = False,
         redact: Callable[[str], str] = str,
+        settings: StoreConfig | None = None,
     ) -> None:
-        self.path = folder / "0001.sqlite"
         self._redact = redact
         self._sampling_key = sampling_key
-        self._compress = zstandard.ZstdCompressor(level=3).compress
-        self._decompress = zstandard.ZstdDecompressor().decompress
+        self._pack = Texts().pack
         self._verifiers: dict[tuple[str, str, str], int] = {}
-        if readonly and not self.path.exists():
-            self._db = sqlite3.connect(":memory:", isolation_level=None)
-            migrate(self._db, ROLLOUT_MIGRATIONS, self.path)
-            return
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA cache_size = -16000")
-            if not readonly:
-                self._db.execute("PRAGMA journal_mode = WAL")
-                self._db.execute("PRAGMA synchronous = NORMAL")
-            migrate(self._db, ROLLOUT_MIGRATIONS, self.path)
-            if readonly:
-                self._db.execute("PRAGMA query_only = ON")
-            else:
-                self._note_functions()
-        except (sqlite3.Error, OSError) as cause:
-            raise StoreError(f"{self.path}: can't be opened: {cause}") from cause
+        self._counted: dict[str, float] = {}
+        self._older: dict[bytes, frozenset[tuple[int, int]]] = {}
+        self._older_in = 0
+        self._room: Room | None = None
+        if readonly:
+            self._files: Files | Looking = Looking(folder)
+        else:
+            settings = settings or StoreConfig()
+            self._files = Files(folder, settings)
+            try:
+                self._room = Room(self._live.path.parent, settings.reserve_bytes)
+            except OSError as cause:
+                self._files.close()
+                raise StoreError(f"{folder}: can't be written: {cause.strerror}") from cause
+        self.problems = self._files.problems
+        self._reader = Reader(self._files, sampling_key)
 
     def close(self) -> None:
-        """Close the database; everything committed stays."""
-        self._db.close()
+        """Close the files; everything committed stays."""
+        if self._room is not None:
+            self._room.release()
+            if self._counted:
+                with suppress(StoreError):  # a full disk doesn't keep a run from ending
+                    self._commit(lambda: None)
+        self._files.close()
 
     # Writing
 
@@ -111,37 +93,83 @@ class RolloutStore:
         """Commit completions, with their verdicts where known. Rows whose key is there already change nothing.
 
         Raises:
+            StoreFull: there is no room. Nothing of this call was committed; the same call may succeed later.
             StoreError: nothing of this call was committed.
         """
-        with self._transaction():
-            for new in rollouts:
-                stream = self._stream(new.prompt)
-                if self._add_rollout(stream, new.rollout, new.completion) and new.said is not None:
-                    self._add_verdict(stream, new.rollout, new.said)
+        rows = [(new, self._packed(new)) for new in rollouts]
+        if len(self._segments) > 1:
+            rows = [row for row in rows if not self._is_older(row[0])]
+
+        def write() -> None:
+            count = prompt_tokens = completion_tokens = 0
+            for new, content in rows:
+                rollout = new.rollout
+                stream = self._live.stream(self._sampling_key, new.prompt.key, new.prompt.id)
+                if self._live.holds(stream, rollout.index, rollout.limit):
+                    continue
+                self._live.add_rollout(stream, rollout, encodable(rollout.finish_reason), content)
+                count += 1
+                prompt_tokens += rollout.prompt_tokens or 0
+                completion_tokens += rollout.completion_tokens or 0
+                if new.said is not None:
+                    self._live.add_verdict(stream, rollout, new.said, self._storable(new.said.verdict), here=True)
+            added = {"rollouts": count, "prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
+            self._live.count(self._sampling_key, added)
+
+        self._commit(write)
 
     def add_verdicts(self, verdicts: Iterable[NewVerdict]) -> None:
         """Commit verdicts. A final verdict that is there already stays.
 
         Raises:
+            StoreFull: as for `add`.
             StoreError: nothing of this call was committed.
         """
-        with self._transaction():
-            for new in verdicts:
-                self._add_verdict(self._stream(new.prompt), new.rollout, new.said)
+        rows = list(verdicts)
+
+        def write() -> None:
+            for new in rows:
+                stream = self._live.stream(self._sampling_key, new.prompt.key, new.prompt.id)
+                here = self._live.holds(stream, new.rollout.index, new.rollout.limit)
+                self._live.add_verdict(stream, new.rollout, new.said, self._storable(new.said.verdict), here)
+
+        self._commit(write)
 
     def verifier_id(self, name: str, params: Mapping[str, object], version: str) -> int:
         """The number under which verdicts of this verifier are stored."""
         row = (name, json.dumps(redacted(params), sort_keys=True, default=str), version)
         if row not in self._verifiers:
-            try:
-                self._db.execute("INSERT OR IGNORE INTO verifiers (name, params, version) VALUES (?, ?, ?)", row)
-            except sqlite3.Error as cause:
-                raise StoreError(f"{self.path}: can't be written: {cause}") from cause
-            found = self._db.execute(
-                "SELECT verifier FROM verifiers WHERE name = ? AND params = ? AND version = ?", row
-            ).fetchone()
-            self._verifiers[row] = found[0]
+
+            def write() -> None:
+                insert = "INSERT OR IGNORE INTO verifiers (name, params, version) VALUES (?, ?, ?)"
+                self._live.db.execute(insert, row)
+
+            self._commit(write)  # which may begin a new file; it has the same numbers
+            query = "SELECT verifier FROM verifiers WHERE name = ? AND params = ? AND version = ?"
+            self._verifiers[row] = int(self._live.db.execute(query, row).fetchone()[0])
         return self._verifiers[row]
+
+    def count(self, **added: float) -> None:
+        """Add to the counters; on disk with the next commit, or at `close`."""
+        for name, value in added.items():
+            self._counted[name] = self._counted.get(name, 0) + value
+
+    # Room
+
+    @property
+    def short_of_room(self) -> str | None:
+        """None while all is well; else in one line how much room is needed and where."""
+        return self._room.short if self._room else None
+
+    def regain(self) -> bool:
+        """Look whether there is room again; True when all is well."""
+        if self._room is None or self._room.short is None:
+            return True
+        try:
+            self._live.db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error:
+            return False
+        return self._room.regain()
 
     # Reading
 
@@ -153,204 +181,126 @@ class RolloutStore:
             verdict_keys: for each prompt the key of the verdicts that count.
             limit: `max_tokens` of now.
         """
-        keys = {prompt.key: position for position, prompt in enumerate(prompts)}
-        streams = {stream: keys[key] for stream, key in self._streams(list(keys))}
-        found: list[list[Rollout]] = [[] for _ in prompts]
-        if not streams:
-            return found
-        verdicts = self._verdicts(list(streams), {stream: verdict_keys[at] for stream, at in streams.items()})
-        for stream, rollout in self._rollouts(list(streams)):
-            rollout.verdict = verdicts.get((stream, rollout.index, rollout.limit))
-            found[streams[stream]].append(rollout)
-        return [effective(rollouts, limit) for rollouts in found]
+        return self.load_keys([prompt.key for prompt in prompts], verdict_keys, limit)
 
     def load_all(self, prompts: Sequence[Prompt], verdict_keys: Sequence[int]) -> list[list[Rollout]]:
         """As `load`, but every stored row, superseded ones too."""
         return self.load(prompts, verdict_keys, limit=-1)
 
+    def load_keys(self, keys: Sequence[bytes], verdict_keys: Sequence[int], limit: int) -> list[list[Rollout]]:
+        """As `load`, by prompt keys."""
+        return self._reader.rollouts(keys, verdict_keys, limit)
+
     def completions(self, prompt: Prompt, rollouts: Sequence[Rollout]) -> list[Completion]:
         """What the model said in each of these rollouts of a prompt."""
-        streams = [stream for stream, _ in self._streams([prompt.key])]
-        texts = {}
-        if streams:
-            query = (
-                """SELECT r.idx, r.lim, t.content FROM rollouts r JOIN texts t ON t.text = r.text WHERE r.stream = ?"""
+        return [
+            Completion(
+                text=text,
+                reasoning=reasoning,
+                finish_reason=rollout.finish_reason,
+                prompt_tokens=rollout.prompt_tokens,
+                completion_tokens=rollout.completion_tokens,
+                redrawn=rollout.redrawn,
             )
-            wanted = {(rollout.index, rollout.limit) for rollout in rollouts}
-            for index, limit, content in self._db.execute(query, streams):
-                if (index, limit) in wanted:
-                    texts[index, limit] = self._unpack(content)
-        said = []
-        for rollout in rollouts:
-            text, reasoning = texts[rollout.index, rollout.limit]
-            said.append(
-                Completion(
-                    text=text,
-                    reasoning=reasoning,
-                    finish_reason=rollout.finish_reason,
-                    prompt_tokens=rollout.prompt_tokens,
-                    completion_tokens=rollout.completion_tokens,
-                )
-            )
-        return said
+            for rollout, (text, reasoning) in zip(rollouts, self._reader.texts([(prompt.key, rollouts)]), strict=True)
+        ]
 
     def fill(self, prompt: Prompt, rollouts: Sequence[Rollout]) -> None:
         """Fill in `response` and `reasoning` of these rollouts."""
-        for rollout, completion in zip(rollouts, self.completions(prompt, rollouts), strict=True):
-            split = split_completion(completion)
-            rollout.response, rollout.reasoning = split.response, split.reasoning
+        self.fill_all([(prompt.key, rollouts)])
+
+    def fill_all(self, wanted: Sequence[tuple[bytes, Sequence[Rollout]]]) -> None:
+        """Fill in `response` and `reasoning` of rollouts of several prompts (by key), in few statements."""
+        texts = iter(self._reader.texts(wanted))
+        for _, rollouts in wanted:
+            for rollout in rollouts:
+                text, reasoning = next(texts)
+                split = split_completion(Completion(text=text, reasoning=reasoning))
+                rollout.response, rollout.reasoning = split.response, split.reasoning
 
     def is_empty(self) -> bool:
         """Whether nothing has been sampled yet under this sampling key."""
-        query = "SELECT 1 FROM streams JOIN rollouts USING (stream) WHERE sampling_key = ? LIMIT 1"
-        return self._db.execute(query, [self._sampling_key]).fetchone() is None
+        for segment in self._segments:
+            with self._reader.guarded(segment):
+                if not segment.is_empty(self._sampling_key):
+                    return False
+        return True
+
+    def totals(self) -> Totals:
+        """Tokens of everything stored under this sampling key."""
+        counters = self.counters()
+        return Totals(int(counters.get("prompt_tokens", 0)), int(counters.get("completion_tokens", 0)))
+
+    def counters(self) -> dict[str, float]:
+        """What was counted (`count`) under this sampling key so far, by all starts of the run, and the tokens."""
+        sums = dict(self._counted)
+        for segment in self._segments:
+            with self._reader.guarded(segment):
+                for name, value in segment.counters(self._sampling_key).items():
+                    sums[name] = sums.get(name, 0) + value
+        return sums
 
     # Inside
 
-    def _streams(self, keys: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
-        for part in _parts(keys):
-            marks = ",".join("?" * len(part))
-            query = f"SELECT stream, prompt_key FROM streams WHERE sampling_key = ? AND prompt_key IN ({marks})"
-            yield from self._db.execute(query, [self._sampling_key, *part]).fetchall()
+    @property
+    def _segments(self) -> list[Segment]:
+        return self._files.segments
 
-    def _rollouts(self, streams: Sequence[int]) -> Iterator[tuple[int, Rollout]]:
-        columns = "stream, idx, lim, outcome, finish_reason, seed, prompt_tokens, completion_tokens"
-        for part in _parts(streams):
-            marks = ",".join("?" * len(part))
-            query = (
-                f"SELECT {columns}, answer_key, has_reasoning FROM rollouts WHERE stream IN ({marks}) ORDER BY 1, 2, 3"
-            )
-            for row in self._db.execute(query, part):
-                yield (
-                    row[0],
-                    Rollout(
-                        index=row[1],
-                        limit=row[2],
-                        outcome=Outcome(row[3]),
-                        finish_reason=row[4],
-                        seed=row[5],
-                        prompt_tokens=row[6],
-                        completion_tokens=row[7],
-                        answer_key=row[8],
-                        has_reasoning=bool(row[9]),
-                    ),
-                )
+    @property
+    def _live(self) -> Segment:
+        return self._files.segments[-1]
 
-    def _verdicts(self, streams: Sequence[int], keys: Mapping[int, int]) -> dict[tuple[int, int, int], Verdict]:
-        found = {}
-        columns = "stream, idx, lim, verdict_key, score, extracted, reason, detail"
-        for part in _parts(streams):
-            marks = ",".join("?" * len(part))
-            query = f"SELECT {columns} FROM verdicts WHERE stream IN ({marks})"
-            for stream, index, limit, key, score, extracted, reason, detail in self._db.execute(query, part):
-                if keys[stream] == key:
-                    why = Reason(reason) if reason else None
-                    verdict = Verdict(score=score, extracted=extracted, reason=why, detail=detail)
-                    found[stream, index, limit] = verdict
-        return found
+    def _is_older(self, new: NewRollout) -> bool:
+        """Whether a sealed file has this rollout."""
+        sealed = self._segments[:-1]
+        if len(sealed) != self._older_in or len(self._older) >= _REMEMBERED:
+            self._older, self._older_in = {}, len(sealed)
+        key = new.prompt.key
+        if key not in self._older:
+            there: set[tuple[int, int]] = set()
+            for segment in sealed:
+                with self._reader.guarded(segment):
+                    there.update(segment.indices(self._sampling_key, key))
+            self._older[key] = frozenset(there)
+        return (new.rollout.index, new.rollout.limit) in self._older[key]
 
-    def _stream(self, prompt: Prompt) -> int:
-        query = "SELECT stream FROM streams WHERE prompt_key = ? AND sampling_key = ?"
-        found = self._db.execute(query, [prompt.key, self._sampling_key]).fetchone()
-        if found is None:
-            row = [prompt.key, self._sampling_key, prompt.id]
-            insert = "INSERT INTO streams (prompt_key, sampling_key, prompt_id) VALUES (?, ?, ?)"
-            return int(self._db.execute(insert, row).lastrowid or 0)
-        return int(found[0])
+    def _packed(self, new: NewRollout) -> bytes:
+        text, reasoning = encodable(new.completion.text), new.completion.reasoning
+        if new.rollout.outcome in _SERVERS_WORDS:
+            text = self._redact(text)
+        return self._pack(text, None if reasoning is None else encodable(reasoning))
 
-    def _add_rollout(self, stream: int, rollout: Rollout, completion: Completion) -> bool:
-        there = "SELECT 1 FROM rollouts WHERE stream = ? AND idx = ? AND lim = ?"
-        if self._db.execute(there, [stream, rollout.index, rollout.limit]).fetchone():
-            return False
-        said_by_server = rollout.outcome in (Outcome.REFUSED, Outcome.FAILED)
-        content = self._pack(self._redact(completion.text) if said_by_server else completion.text, completion.reasoning)
-        text = self._db.execute("INSERT INTO texts (content) VALUES (?)", [content]).lastrowid
-        row = (
-            stream,
-            rollout.index,
-            rollout.limit,
-            rollout.outcome.value,
-            encodable(rollout.finish_reason),
-            rollout.seed,
-            rollout.prompt_tokens,
-            rollout.completion_tokens,
-            rollout.answer_key,
-            rollout.has_reasoning,
-            text,
-        )
-        self._db.execute(f"INSERT INTO rollouts VALUES ({','.join('?' * len(row))})", row)
-        return True
-
-    def _add_verdict(self, stream: int, rollout: Rollout, said: Said) -> None:
-        verdict = said.verdict
-        reason = verdict.reason.value if verdict.reason else None
+    def _storable(self, verdict: Verdict) -> tuple[str | None, str | None]:
         extracted = None if verdict.extracted is None else encodable(verdict.extracted)
-        detail = None if verdict.detail is None else encodable(self._redact(verdict.detail))
-        row = (stream, rollout.index, rollout.limit, said.key, said.verifier, verdict.score, extracted, reason, detail)
-        self._db.execute(
-            """INSERT INTO verdicts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-            ON CONFLICT DO UPDATE SET verifier = excluded.verifier, score = excluded.score,
-                extracted = excluded.extracted, reason = excluded.reason, detail = excluded.detail
-            WHERE verdicts.reason = 'verifier_error'""",
-            row,
-        )
+        return extracted, None if verdict.detail is None else encodable(self._redact(verdict.detail))
 
-    def _note_functions(self) -> None:
-        self._db.execute("INSERT OR IGNORE INTO meta VALUES ('answer_key', ?)", [ANSWER_KEY_FUNCTION])
+    def _commit(self, write: Callable[[], None]) -> None:
+        """Do `write` and commit it, with what was counted; on a full disk once more without the reserve."""
+        while True:
+            try:
+                self._transact(write)
+                break
+            except sqlite3.Error as cause:
+                if self._room is None or not self._room.is_full(cause):
+                    raise self._reader.failed(self._live, cause, "can't be written") from cause
+                if not self._room.give_up():
+                    raise StoreFull(str(self._room.short)) from cause
+        if isinstance(self._files, Files):
+            try:
+                self._files.committed()
+            except OSError as cause:
+                raise StoreError(f"{self._live.path}: can't be brought onto the disk: {cause.strerror}") from cause
 
-    def _transaction(self) -> _Transaction:
-        return _Transaction(self._db, self.path)
-
-    def _pack(self, text: str, reasoning: str | None) -> bytes:
-        raw = msgspec.msgpack.encode([encodable(text), None if reasoning is None else encodable(reasoning)])
-        return raw if len(raw) < _SMALL else self._compress(raw)
-
-    def _unpack(self, content: bytes) -> tuple[str, str | None]:
-        raw = self._decompress(content) if content[:4] == zstandard.FRAME_HEADER else content
-        return msgspec.msgpack.decode(raw, type=tuple[str, str | None])
-
-
-class _Transaction:
-    def __init__(self, db: sqlite3.Connection, path: Path) -> None:
-        self._db, self._path = db, path
-
-    def __enter__(self) -> None:
+    def _transact(self, write: Callable[[], None]) -> None:
+        db = self._live.db
         try:
-            self._db.execute("BEGIN IMMEDIATE")
-        except sqlite3.Error as cause:
-            raise StoreError(f"{self._path}: can't be written: {cause}") from cause
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        try:
-            self._db.execute("ROLLBACK" if error else "COMMIT")
-        except sqlite3.Error as cause:
-            if error is None:
-                self._undo()
-                raise StoreError(f"{self._path}: can't be written: {cause}") from cause
-        if isinstance(error, sqlite3.Error):
-            raise StoreError(f"{self._path}: can't be written: {error}") from error
-
-    def _undo(self) -> None:
-        if self._db.in_transaction:
-            self._db.execute("ROLLBACK")
-
-
-def effective(rollouts: Sequence[Rollout], limit: int) -> list[Rollout]:
-    """The rows that count under a limit: of each index the first that was not cut, else the cut at the highest limit.
-
-    A cut below `limit` doesn't count: the index is open and drawn again. `limit` -1 keeps every row.
-    """
-    if limit < 0:
-        return list(rollouts)
-    chosen: dict[int, Rollout] = {}
-    for rollout in rollouts:
-        there = chosen.get(rollout.index)
-        if there is None or there.outcome is Outcome.TRUNCATED:
-            chosen[rollout.index] = rollout
-    cut = Outcome.TRUNCATED
-    return [rollout for rollout in chosen.values() if rollout.outcome is not cut or rollout.limit >= limit]
-
-
-def _parts(values: Sequence[object]) -> Iterator[list[object]]:
-    for start in range(0, len(values), _BATCH):
-        yield list(values[start : start + _BATCH])
+            db.execute("BEGIN IMMEDIATE")
+            write()
+            if self._counted:
+                self._live.count(self._sampling_key, self._counted)
+            db.execute("COMMIT")
+        except BaseException:
+            if db.in_transaction:  # SQLite ends it by itself after some errors
+                db.execute("ROLLBACK")
+            raise
+        self._counted = {}

@@ -20,8 +20,8 @@ import json
 import os
 import socket
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -64,6 +64,15 @@ class RunDir:
     def exists(self) -> bool:
         """Whether a run has begun here."""
         return self.config.exists()
+
+    def rows(self, names: Iterable[str]) -> dict[str, int]:
+        """How many rows each training file has now; 0 where there is none."""
+        counts = {}
+        for name in names:
+            path = self.train / f"{name}.jsonl"
+            with path.open("rb") if path.exists() else nullcontext(()) as file:
+                counts[name] = sum(1 for _ in file)
+        return counts
 
     def create(self) -> None:
         """Make the folders.
@@ -203,13 +212,11 @@ class EventLog:
             raise StoreError(f"{run_dir.log}: can't be written: {cause.strerror}") from cause
 
     def write(self, event: str, **fields: Any) -> None:
-        """Append one event with the time."""
+        """Append one event with the time. On a full disk it is left out: it was shown, and the run is worth more."""
         line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "event": event, **fields}
-        try:
+        with suppress(OSError):
             self._file.write(self._redact(json.dumps(line, ensure_ascii=False, default=str)) + "\n")
             self._file.flush()
-        except OSError as cause:
-            raise StoreError(f"{self._file.name}: can't be written: {cause.strerror}") from cause
 
     def close(self) -> None:
         """Close the file."""

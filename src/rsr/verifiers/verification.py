@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, NamedTuple
 
+import msgspec
+
 from rsr.errors import ConfigError, PluginError
-from rsr.hashing import canonical_json
+from rsr.hashing import canonical_json, content_hash
 from rsr.types import Prompt, Verdict
 from rsr.verifiers.check import Check
 from rsr.verifiers.pool import Pool
@@ -73,6 +75,27 @@ class Verification:
         check = self.check_for(prompt)
         answer, choices = check.reference(prompt.messages, prompt.metadata)
         return Reference(check, answer, choices, check.key(answer, choices, prompt.metadata))
+
+    def verdict_key(self, prompt: Prompt) -> int:
+        """Which verdicts on a prompt's rollouts count."""
+        return self.reference(prompt).key
+
+    @property
+    def named(self) -> list[bytes]:
+        """The verifiers that rows have named so far, as canonical JSON."""
+        return sorted(self._named)
+
+    def signature(self, named: Iterable[bytes]) -> str:
+        """What all verdict keys depend on beside the rows: the default verifier and those that rows name.
+
+        Raises:
+            ConfigError: a verifier that is named isn't there any more.
+        """
+        for key in named:
+            if key not in self._named:
+                self._named[key] = _from_row(msgspec.json.decode(key))
+        checks = [self.default, *(self._named[key] for key in sorted(named))]
+        return content_hash([[check.name, check.params, check.version] for check in checks]).hex()
 
     def submit(self, prompt: Prompt, reference: Reference, response: str) -> Verdict | Future[Verdict]:
         """The verdict on a final answer, at once where it is cheap."""
