@@ -16,9 +16,11 @@ async def raw_server(handle):
         nonlocal number
         number += 1
         tasks.add(asyncio.current_task())
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            await handle(reader, writer, number)
-        writer.close()
+        try:
+            with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+                await handle(reader, writer, number)
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0)
     try:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from rsr.failures import Failure, classify, explain, refused_parameter, retry_after, said
+from rsr.failures import TABLE, Failure, Fate, classify, explain, refused_parameter, retry_after, said
+from rsr.gate import Sign
 
 SENT = {
     "model": "m-1",
@@ -64,6 +65,33 @@ def test_explanations_are_one_line_that_names_the_key(case):
 )
 def test_said(body, message):
     assert said(body) == message
+
+
+def test_every_failure_has_its_row():
+    assert list(TABLE) == list(Failure)
+
+
+def test_a_row_agrees_with_itself():
+    for failure, row in TABLE.items():
+        ends = row.fate in (Fate.STOP, Fate.REFUSED)
+        assert not (ends and row.redrawn), failure
+        assert not (ends and row.sign is not Sign.NONE), failure
+        # What was refused at the door was never begun.
+        assert not (row.redrawn and row.sign in (Sign.GONE, Sign.BUSY)), failure
+
+
+def shown_sign(sign):
+    return "" if sign is Sign.NONE else sign.value
+
+
+def test_the_table_in_the_docs_is_the_one_in_the_code():
+    page = (Path(__file__).parents[1] / "docs" / "samplers.md").read_text(encoding="utf-8")
+    shown = page.partition("| what went wrong |")[2].partition("\n\n")[0].splitlines()[2:]
+    rows = [
+        f"| {failure} | {row.seen} | {row.fate} | {shown_sign(row.sign)} | {'yes' if row.redrawn else ''} |"
+        for failure, row in TABLE.items()
+    ]
+    assert shown == rows
 
 
 def test_retry_after():

@@ -1,7 +1,9 @@
 import pytest
 
+from rsr.completions import to_rollout
 from rsr.failures import Failed
 from rsr.replies import Assembly, _divided, read_choices
+from rsr.types import Outcome
 
 
 def texts(found):
@@ -95,3 +97,73 @@ def test_a_stream_needs_an_end_of_every_choice():
         parts.reply()
     parts.add({"choices": [{"index": 0, "delta": None, "finish_reason": "length"}], "usage": None})
     assert [each["message"]["content"] for each in parts.reply()["choices"]] == ["a", "b"]
+
+
+CALLS = {"tool_calls": [{"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}]}
+
+
+@pytest.mark.parametrize(
+    ("message", "finish", "outcome"),
+    [
+        ({"content": "B"}, "stop", Outcome.OK),
+        ({"content": "B"}, None, Outcome.OK),
+        ({"content": "B"}, "length", Outcome.TRUNCATED),
+        ({"content": None}, "length", Outcome.TRUNCATED),
+        ({"content": "B"}, "timeout", Outcome.TRUNCATED),
+        ({"content": None}, "stop", Outcome.EMPTY),
+        ({"content": " \n"}, "stop", Outcome.EMPTY),
+        ({"content": "", "reasoning_content": "hm"}, "stop", Outcome.EMPTY),
+        ({"content": "B"}, "content_filter", Outcome.FILTERED),
+        ({"content": None}, "content_filter", Outcome.FILTERED),
+        # A call of a tool is no answer, with or without words beside it; nor is what ended in a way that nobody knows.
+        ({"content": None, **CALLS}, "tool_calls", Outcome.FILTERED),
+        ({"content": "Let me look.", **CALLS}, "tool_calls", Outcome.FILTERED),
+        ({"content": None, **CALLS}, "stop", Outcome.EMPTY),
+        ({"content": "B"}, "repetition", Outcome.FILTERED),
+        ({"content": "B"}, 7, Outcome.FILTERED),
+    ],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_how_a_generation_ended_is_an_outcome_and_kept(message, finish, outcome, streamed):
+    reply = {"choices": [{"index": 0, "message": message, "finish_reason": finish}]}
+    if streamed:
+        if finish is None:
+            return
+        parts = Assembly()
+        parts.add({"choices": [{"index": 0, "delta": message, "finish_reason": None}]})
+        parts.add({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+        reply = parts.reply()
+    [found] = read_choices(reply, False)
+    rollout = to_rollout(found, 0)
+    assert (rollout.outcome, rollout.finish_reason) == (outcome, str(finish or ""))
+
+
+def test_a_text_that_time_cut_says_so():
+    parts = Assembly()
+    parts.add({"choices": [{"index": 0, "delta": {"content": ""}}]})
+    assert not parts.begun
+    parts.add({"choices": [{"index": 0, "delta": {"content": "a"}}, {"index": 1, "delta": {"content": "b"}}]})
+    parts.add({"choices": [{"index": 1, "delta": {}, "finish_reason": "stop"}]})
+    assert parts.begun and not parts.complete(2)
+    found = read_choices(parts.cut(), False, redrawn=True)
+    assert [(each.text, each.finish_reason, each.redrawn) for each in found] == [
+        ("a", "timeout", True),
+        ("b", "stop", True),
+    ]
+
+
+def test_whether_all_choices_of_a_stream_have_ended():
+    parts = Assembly()
+    assert not parts.complete(1)
+    parts.add({"choices": [choice(0, "a"), choice(1, "b")]})
+    assert parts.complete(2) and not parts.complete(3)
+
+
+@pytest.mark.parametrize(
+    "event", [choice(0, "x" * 5000), choice(1, ""), {"index": 2, "delta": {"reasoning": "x" * 5000}}]
+)
+def test_a_stream_grows_no_further_than_it_may(event):
+    parts = Assembly(most=10_000)
+    with pytest.raises(Failed, match="larger than"):
+        for number in range(1000):
+            parts.add({"choices": [event if event["index"] != 1 else {**event, "index": number}]})

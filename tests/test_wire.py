@@ -10,8 +10,9 @@ import pytest
 import rsr.wire
 from chat_server import serve
 from raw_server import http, raw_server, read_request
-from rsr.errors import ConfigError, PromptRefused, RequestFailed, SamplerStopped
-from rsr.failures import FATE, Failed, Failure, ParameterRefused
+from rsr.endpoint import Limits
+from rsr.errors import ConfigError, PromptRefused, RequestFailed, SamplerDown, SamplerStopped
+from rsr.failures import TABLE, Failed, Failure, ParameterRefused
 from rsr.wire import Wire, pause
 
 CHAT = "chat/completions"
@@ -53,7 +54,7 @@ def post_to_raw(handle, sent=None, use=None, **options):
 
 
 def test_every_failure_has_a_fate():
-    assert set(FATE) == set(Failure)
+    assert set(TABLE) == set(Failure)
 
 
 def test_a_reply_comes_back_as_it_was_sent():
@@ -114,25 +115,23 @@ def test_retry_after_is_obeyed():
         assert time.monotonic() - began >= 0.7
 
 
-def test_retry_after_is_obeyed_whatever_its_length(monkeypatch):
-    waits = []
-
-    async def sleep(seconds):
-        waits.append(seconds)
-
-    monkeypatch.setattr(rsr.wire.asyncio, "sleep", sleep)
-
+def test_retry_after_is_obeyed_whatever_its_length():
     async def main():
         wire = Wire("http://127.0.0.1:1/v1", max_retries=2)
 
         async def attempt():
             raise Failed(Failure.BUSY, retry_after=7200.0)
 
-        with pytest.raises(RequestFailed):
-            await wire.persist(attempt)
+        task = asyncio.create_task(wire.persist(attempt))
+        while wire.endpoint is None or not wire.endpoint.waiting:
+            await asyncio.sleep(0)
+        wakes = wire.endpoint.gate.wake(time.monotonic())
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert not wire.endpoint.waiting
+        return wakes
 
-    asyncio.run(main())
-    assert len(waits) == 2 and min(waits) >= 7200
+    assert 7190 < asyncio.run(main()) - time.monotonic() <= 7200.5
 
 
 def test_backoff_grows_with_full_jitter_and_has_an_end(monkeypatch):
@@ -263,19 +262,24 @@ def test_nothing_there():
         port = server.sockets[0].getsockname()[1]
         server.close()
         await server.wait_closed()
-        wire = Wire(f"http://user:hunter22@127.0.0.1:{port}/v1", max_retries=1)
+        wire = Wire(f"http://user:hunter22@127.0.0.1:{port}/v1", max_retries=0, limits=Limits(max_outage=0.3))
         try:
             with pytest.raises(SamplerStopped) as stopped:
                 await wire.get("models")
-            with pytest.raises(RequestFailed, match=r"connection refused \(2 tries\)"):
-                await wire.post(CHAT, payload())
+            asking = [asyncio.create_task(wire.post(CHAT, payload())) for _ in range(3)]
+            await asyncio.sleep(0.1)
+            state = wire.endpoint.state
+            down = await asyncio.gather(*asking, return_exceptions=True)
         finally:
             await wire.close()
-        return str(stopped.value), port
+        return str(stopped.value), state, down, port
 
-    text, port = asyncio.run(main())
+    text, state, down, port = asyncio.run(main())
     fix = "start the server or correct the address"
     assert text == f"sampler.base_url: nothing answers at http://127.0.0.1:{port}/v1 (connection refused); {fix}"
+    assert state == "nothing is answered since 0 s (connection refused), next try in 1 s"
+    assert {type(error) for error in down} == {SamplerDown}
+    assert str(down[0]) == f"nothing has answered at http://127.0.0.1:{port}/v1 for 0 s (last: connection refused)"
 
 
 def test_a_name_that_does_not_resolve():
@@ -290,12 +294,20 @@ def test_a_name_that_does_not_resolve():
         asyncio.run(main())
 
 
-def test_timeouts_are_tried_again():
-    with serve(faults=["hang", "hang"]) as server:
+def test_a_timeout_is_tried_again_once():
+    with serve(faults=["hang"]) as server:
         assert post(server.base_url, payload(), timeout=0.2)
-        with pytest.raises(RequestFailed, match=r"no reply in time \(sampler\.timeout=0\.2\) \(1 try\)"):
-            post(server.base_url, payload("other [faults=hang*]"), timeout=0.2, max_retries=0)
+        with pytest.raises(RequestFailed, match=r"no reply in time \(sampler\.timeout=0\.2\) \(2 tries\)"):
+            post(server.base_url, payload("other [faults=hang*]"), timeout=0.2)
         assert server.stats()["requests"] == 4
+
+
+def test_no_limit_is_shorter_than_the_generation_may_be():
+    wire = Wire("http://h/v1")
+    assert wire.time_limit({"max_tokens": 4000}) == 860
+    assert wire.time_limit({"max_tokens": 10, "max_completion_tokens": 32_000}) == 6460
+    assert wire.time_limit({}) == wire.time_limit({"max_tokens": None}) == 7200
+    assert Wire("http://h/v1", timeout=5).time_limit({"max_tokens": 4000}) == 5
 
 
 NO_ADDRESSES = [
@@ -364,7 +376,7 @@ def test_more_than_a_hundred_at_once_and_large_bodies():
     with serve(token_delay=0.01) as server:
 
         async def main():
-            wire = Wire(server.base_url, timeout=30)
+            wire = Wire(server.base_url, timeout=30, limits=Limits(150))
             try:
                 await asyncio.gather(*(wire.post(CHAT, payload(f"{j} [words=60]")) for j in range(150)))
                 await wire.post(CHAT, payload("x" * (2 << 20)))

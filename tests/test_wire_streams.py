@@ -7,7 +7,7 @@ import pytest
 from raw_server import http, raw_server, read_request
 from rsr.completions import split_completion
 from rsr.errors import ConfigError
-from rsr.failures import FATE, Failed, Fate
+from rsr.failures import TABLE, Failed, Fate
 from rsr.replies import read_choices
 from rsr.samplers.openai_compatible import OpenAICompatible
 from rsr.wire import Wire
@@ -76,7 +76,7 @@ def test_an_error_in_a_stream_is_a_failure(sent):
 
     with pytest.raises(Failed) as caught:
         stream_from(handle)
-    assert FATE[caught.value.failure] is Fate.RETRY_NOW
+    assert TABLE[caught.value.failure].fate is Fate.RETRY_NOW
 
 
 def posted(body, **headers):
@@ -135,7 +135,7 @@ def test_lone_surrogates_and_nan_are_data():
 def test_what_no_parser_takes_is_of_no_use(body):
     with pytest.raises(Failed) as caught:
         posted(body)
-    assert FATE[caught.value.failure] is Fate.RETRY_NOW
+    assert TABLE[caught.value.failure].fate is Fate.RETRY_NOW
 
 
 @pytest.mark.parametrize(

@@ -16,9 +16,10 @@ import os
 import re
 import time
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rsr.errors import SamplerStopped
+from rsr.gate import Sign
 from rsr.redaction import without_credentials
 
 if TYPE_CHECKING:
@@ -29,47 +30,74 @@ class Failure(enum.StrEnum):
     """What can go wrong with a request."""
 
     STALE = "the server closed the connection before it replied"
-    CONNECTION = "no connection"  # refused, unreachable, or broken off in the middle of the reply
+    BODY = "the reply is of no use"
+    CONNECTION = "no connection"
+    BROKEN = "the reply broke off"
+    BUSY = "the server is busy"
+    SERVER = "server error"
     TIMEOUT = "no reply in time"
-    BUSY = "the server is busy"  # 408, 409, 425, 429, 499
-    SERVER = "server error"  # 5xx
-    BODY = "the reply is of no use"  # not JSON, an error in a 200, no choices, a stream without an end
-    KEY = "the server refuses the key"  # 401, 403, a 400 that says so
-    MONEY = "the account has no credit left"  # 402, 429 insufficient_quota
-    MODEL = "the server does not have the model"  # 404 or 400 that says so
-    ADDRESS = "nothing is served at this path"  # any other 404, 405, 410, a redirect
-    PARAMETER = "the server refuses a parameter"  # 4xx that names one that we sent
-    PROMPT = "the server refuses the prompt"  # any other 4xx: context length, policy, a bad image
+    STALLED = "the reply stood still"
+    PROMPT = "the server refuses the prompt"
+    KEY = "the server refuses the key"
+    MONEY = "the account has no credit left"
+    MODEL = "the server does not have the model"
+    ADDRESS = "nothing is served at this path"
+    PARAMETER = "the server refuses a parameter"
 
 
-class Fate(enum.Enum):
+class Fate(enum.StrEnum):
     """What is done about it."""
 
-    RETRY_NOW = "again at once, the first time; then as retry later"
-    RETRY_LATER = "again after backoff, not before Retry-After; then RequestFailed: the indices stay open"
-    REFUSED = "PromptRefused: closes the prompt"
-    STOP = "SamplerStopped: ends the run, and says what to change"
+    RETRY_NOW = "asked again at once, later with pauses"
+    RETRY_LATER = "asked again after a pause"
+    RETRY_ONCE = "asked again once"
+    REFUSED = "the prompt is closed: `refused`"
+    STOP = "the run ends: exit code 2"
 
 
-FATE: Mapping[Failure, Fate] = {
-    Failure.STALE: Fate.RETRY_NOW,
-    Failure.BODY: Fate.RETRY_NOW,
-    Failure.CONNECTION: Fate.RETRY_LATER,
-    Failure.TIMEOUT: Fate.RETRY_LATER,
-    Failure.BUSY: Fate.RETRY_LATER,
-    Failure.SERVER: Fate.RETRY_LATER,
-    Failure.PROMPT: Fate.REFUSED,
-    Failure.KEY: Fate.STOP,
-    Failure.MONEY: Fate.STOP,
-    Failure.MODEL: Fate.STOP,
-    Failure.ADDRESS: Fate.STOP,
-    Failure.PARAMETER: Fate.STOP,
+class Treatment(NamedTuple):
+    """A row of the table of failures."""
+
+    seen: str
+    """How it shows itself."""
+    fate: Fate
+    """A request that may not be asked again raises RequestFailed: its indices stay open, its prompt is put off."""
+    sign: Sign
+    """What it says about the endpoint, for the gate."""
+    redrawn: bool = False
+    """Whether a completion may have been begun and lost: what is drawn in its place is recorded as redrawn."""
+
+
+TABLE: Mapping[Failure, Treatment] = {
+    Failure.STALE: Treatment("closed or reset before the first byte", Fate.RETRY_NOW, Sign.ILL, redrawn=True),
+    Failure.BODY: Treatment(
+        "an error in a 200, HTML, not JSON, no choices, a stream without an end, a reply that is far too large",
+        Fate.RETRY_NOW,
+        Sign.NONE,
+        redrawn=True,
+    ),
+    Failure.CONNECTION: Treatment(
+        "refused, unreachable, a name that does not resolve, no connection within 10 s", Fate.RETRY_LATER, Sign.GONE
+    ),
+    Failure.BROKEN: Treatment("closed or reset in the middle of the reply", Fate.RETRY_LATER, Sign.ILL, redrawn=True),
+    Failure.BUSY: Treatment("408, 409, 425, 429, 499, 503, 529", Fate.RETRY_LATER, Sign.BUSY),
+    Failure.SERVER: Treatment("any other 5xx", Fate.RETRY_LATER, Sign.ILL, redrawn=True),
+    Failure.TIMEOUT: Treatment("`sampler.timeout` is over", Fate.RETRY_ONCE, Sign.SLOW, redrawn=True),
+    Failure.STALLED: Treatment("no byte for `sampler.stall_timeout`", Fate.RETRY_ONCE, Sign.SLOW, redrawn=True),
+    Failure.PROMPT: Treatment(
+        "any other 4xx: too long, against a policy, a bad image; 429 that says it is too large", Fate.REFUSED, Sign.NONE
+    ),
+    Failure.KEY: Treatment("401, 403, a 400 that says so", Fate.STOP, Sign.NONE),
+    Failure.MONEY: Treatment("402, 429 `insufficient_quota`", Fate.STOP, Sign.NONE),
+    Failure.MODEL: Treatment("a 404 or 400 that says so", Fate.STOP, Sign.NONE),
+    Failure.ADDRESS: Treatment("any other 404, 405, 410, a redirect", Fate.STOP, Sign.NONE),
+    Failure.PARAMETER: Treatment("a 4xx that names one that we sent", Fate.STOP, Sign.NONE),
 }
-"""The table of failures."""
+"""The table of failures. A reply that says how its generation ended is an outcome instead, see `rsr.completions`."""
 
 
 class Failed(Exception):
-    """One try failed. Whoever sent it asks `FATE` what follows."""
+    """One try failed. Whoever sent it asks `TABLE` what follows."""
 
     def __init__(
         self, failure: Failure, text: str = "", retry_after: float | None = None, parameter: str | None = None
@@ -88,8 +116,9 @@ class ParameterRefused(SamplerStopped):
         self.parameter = parameter
 
 
-_BUSY = frozenset({408, 409, 425, 429, 499})
+_BUSY = frozenset({408, 409, 425, 429, 499, 503, 529})
 _NOT_PARAMETERS = frozenset({"messages", "model", "tools", "tool_choice"})  # the prompt's, or with a row of their own
+_TOO_LARGE = re.compile(r"request (is )?too large", re.IGNORECASE)  # for the limit of a minute: it will never pass
 _POLICY = re.compile(r"moderation|flagged|polic(y|ies)", re.IGNORECASE)
 _BAD_KEY = re.compile(
     r"(invalid|incorrect|missing|expired|no) api.?key|api.?key (is )?(not valid|invalid|missing)", re.I
@@ -114,7 +143,9 @@ def classify(status: int, body: Any = None, sent: Mapping[str, Any] | None = Non
     if 200 <= status < 300:
         return None
     if status in _BUSY:
-        return Failure.MONEY if _detail(body, "code") == "insufficient_quota" else Failure.BUSY
+        if _detail(body, "code") == "insufficient_quota":
+            return Failure.MONEY
+        return Failure.PROMPT if status == 429 and _TOO_LARGE.search(said(body)) else Failure.BUSY
     if status >= 500:
         return Failure.SERVER
     if status == 402:

@@ -8,21 +8,40 @@ from __future__ import annotations
 
 from typing import Any
 
+from rsr.bodies import MOST, too_large
 from rsr.failures import Failed, Failure
 from rsr.types import Completion
 
+TIMEOUT = "timeout"
+"""The finish reason of a text that our own limit of time cut."""
+_CHOICE = 256  # bytes, about, of a choice without a text
 _REASONING = ("reasoning_content", "reasoning", "thinking")
 
 
 class Assembly:
-    """The choices of a stream as they grow."""
+    """The choices of a stream as they grow.
 
-    def __init__(self) -> None:
+    Args:
+        most: bytes, about, that they may grow to.
+    """
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._size = 0
         self._choices: dict[int, dict[str, Any]] = {}
         self._pieces: dict[tuple[int, str], list[str]] = {}
         self._envelope: dict[str, Any] = {}
         self._usages: dict[int, Any] = {}
         self._ended = -1
+
+    @property
+    def begun(self) -> bool:
+        """Whether any text has come."""
+        return bool(self._pieces)
+
+    def complete(self, n: int) -> bool:
+        """Whether `n` choices have come to their end."""
+        return len(self._choices) >= n and all(choice["finish_reason"] for choice in self._choices.values())
 
     def add(self, event: dict[str, Any]) -> None:
         """One event: pieces of choices, or the usage at the end."""
@@ -39,11 +58,18 @@ class Assembly:
                 raise Failed(Failure.BODY, f"{Failure.BODY}: a choice is no object")
             index = choice.get("index")
             index = index if isinstance(index, int) else 0
-            whole = self._choices.setdefault(index, {"index": index, "finish_reason": None})
+            whole = self._choices.get(index)
+            if whole is None:
+                whole = self._choices[index] = {"index": index, "finish_reason": None}
+                self._size += _CHOICE
             # A server that does not stream sends `message`.
             for field, piece in _object(choice.get("delta") or choice.get("message")).items():
-                if field == "content" or field in _REASONING:
-                    self._pieces.setdefault((index, field), []).append(_text(piece))
+                if piece and (field == "content" or field in _REASONING):
+                    text = _text(piece)
+                    self._size += len(text)
+                    self._pieces.setdefault((index, field), []).append(text)
+            if self._size > self._most:
+                raise too_large(self._most)
             if choice.get("finish_reason"):
                 whole["finish_reason"] = choice["finish_reason"]
                 self._ended = index
@@ -59,13 +85,20 @@ class Assembly:
                 choice["usage"] = self._usages[index]
         return {**self._envelope, "choices": list(self._choices.values())}
 
+    def cut(self) -> dict[str, Any]:
+        """What has come by now, where no more will be waited for: choices without an end have ended by `timeout`."""
+        for choice in self._choices.values():
+            choice["finish_reason"] = choice["finish_reason"] or TIMEOUT
+        return self.reply()
 
-def read_choices(reply: dict[str, Any], counts_first_only: bool) -> list[Completion]:
+
+def read_choices(reply: dict[str, Any], counts_first_only: bool, redrawn: bool = False) -> list[Completion]:
     """The choices of a reply, in order.
 
     Args:
         reply: as `Wire.post_once` or `Assembly.reply` gives it.
         counts_first_only: the server's `completion_tokens` are those of choice 0, as llama.cpp's are.
+        redrawn: an earlier try may have generated something.
 
     Raises:
         Failed: a choice has no message.
@@ -79,9 +112,11 @@ def read_choices(reply: dict[str, Any], counts_first_only: bool) -> list[Complet
         if not isinstance(message, dict):
             raise Failed(Failure.BODY, f"{Failure.BODY}: a choice has no message")
         texts.append(_text(message.get("content")))
-        reasonings.append(next((_text(message[name]) for name in _REASONING if message.get(name)), None))
-    lengths = [len(text) + len(reasoning or "") for text, reasoning in zip(texts, reasonings, strict=True)]
-    tokens = _divided(_count(usage, "completion_tokens"), lengths, counts_first_only)
+        reasonings.append(_reasoning(message))
+    tokens: list[int | None] = [_count(usage, "completion_tokens")]
+    if len(choices) > 1:
+        lengths = [len(text) + len(reasoning or "") for text, reasoning in zip(texts, reasonings, strict=True)]
+        tokens = _divided(tokens[0], lengths, counts_first_only)
     if all("usage" in choice for choice in choices):
         tokens = [_count(_object(choice["usage"]), "completion_tokens") for choice in choices]
     asked = _count(usage, "prompt_tokens")
@@ -94,6 +129,7 @@ def read_choices(reply: dict[str, Any], counts_first_only: bool) -> list[Complet
             prompt_tokens=asked if j == 0 or asked is None else 0,  # paid for once per request
             completion_tokens=tokens[j],
             model=model if isinstance(model, str) else None,
+            redrawn=redrawn,
         )
         for j, choice in enumerate(choices)
     ]
@@ -110,6 +146,13 @@ def _in_order(choices: list[dict[str, Any]]) -> list[dict[str, Any]]:
     while str(len(ordered)) in by_index:
         ordered.append(by_index[str(len(ordered))])
     return ordered
+
+
+def _reasoning(message: dict[str, Any]) -> str | None:
+    for name in _REASONING:
+        if message.get(name):
+            return _text(message[name])
+    return None
 
 
 def _text(content: Any) -> str:

@@ -1,10 +1,11 @@
-"""The one HTTP client: connections, retries, and what becomes of each kind of failure.
+"""The one HTTP client: connections, tries, and what becomes of each kind of failure.
 
     post_once, stream    one try: data, or `Failed` with the kind of failure
     persist              tries again, or ends it, as the table in `rsr.failures` says for that kind
     post                 both
 
-Waits between tries grow exponentially, with full jitter, and never end before Retry-After has passed, however long.
+Every try of `persist` passes the endpoint's gate (`rsr.gate`), which all its requests share. Waits between tries grow
+exponentially, with full jitter, and never end before Retry-After has passed, however long.
 
 It speaks the OpenAI chat protocol as far as telling a usable reply from a useless one; what is in it is the caller's
 business. Error texts never hold a key: headers and the credentials in URLs are redacted.
@@ -13,21 +14,19 @@ business. Error texts never hold a key: headers and the credentials in URLs are 
 from __future__ import annotations
 
 import asyncio
-import io
-import json
 import random
 import re
 from base64 import b64encode
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
-from urllib.parse import unquote, urlunsplit
+from urllib.parse import unquote
 
-import msgspec
-
+from rsr.bodies import TimeLimit, Watch, decoded, event, events, max_tokens, most_bytes, read_to_end, read_whole
+from rsr.connections import CONNECT_TIMEOUT, Connections, transport_errors
+from rsr.endpoint import Endpoint, Limits
 from rsr.errors import ConfigError, PromptRefused, RequestFailed, SamplerError, SamplerStopped
 from rsr.failures import (
-    FATE,
+    TABLE,
     Failed,
     Failure,
     Fate,
@@ -40,6 +39,7 @@ from rsr.failures import (
     why_unconnected,
 )
 from rsr.failures import retry_after as asked_to_wait
+from rsr.gate import Sign, Ticket
 from rsr.redaction import Redactor, split_address, without_credentials
 from rsr.replies import Assembly
 
@@ -51,11 +51,12 @@ T = TypeVar("T")
 BACKOFF = 0.5
 """Seconds before the first retry at most; doubles with each."""
 LONGEST_BACKOFF = 60.0
-CONNECT_TIMEOUT = 10.0
-# Servers on uvicorn and llama.cpp's close idle connections after 5 s: let go of them a little earlier.
-KEEP_ALIVE = 4.0
-# aiohttp warns above this size of a body given as bytes (it would hold up the loop), but not of a file.
-_LARGE_BODY = 1 << 20
+SLOWEST = 5.0
+"""Tokens/s of a generation that a time limit nobody set has to leave time for, after `UNHURRIED` seconds."""
+UNHURRIED = 60.0
+UNKNOWN_LENGTH = 7200.0
+"""Seconds for a generation of unknown length."""
+NO_LIMITS = Limits()
 _UNSENDABLE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
@@ -73,9 +74,11 @@ class Wire:
     Args:
         base_url: the address that paths are appended to; credentials in it become an Authorization header.
         headers: sent with every request.
-        timeout: seconds for one try, connecting and reading included.
+        timeout: seconds for one try, connecting and reading included, waiting for its turn not. None: no shorter than
+            the generation that the request's `max_tokens` allows.
+        stall_timeout: seconds without a byte of a streamed reply that has begun.
         max_retries: further tries of a request that failed.
-        connections: open at once at most; 0: no limit.
+        limits: for the gate.
         section: of the config that errors name, `sampler` or a judge's.
     """
 
@@ -84,9 +87,10 @@ class Wire:
         base_url: str,
         *,
         headers: Mapping[str, str] | None = None,
-        timeout: float = 600,
+        timeout: float | None = None,
+        stall_timeout: float = 300.0,
         max_retries: int = 6,
-        connections: int = 0,
+        limits: Limits = NO_LIMITS,
         section: str = "sampler",
     ) -> None:
         base_url = base_url.strip()
@@ -111,27 +115,33 @@ class Wire:
         self._redact = Redactor()
         self._redact.learn({**self._headers, "base_url": base_url})
         self._timeout = timeout
-        self._connections = connections
-        self._open_session: aiohttp.ClientSession | None = None
-        self._urls: dict[str, Any] = {}
+        self._stall_timeout = stall_timeout
+        self.limits = limits
+        self.endpoint: Endpoint | None = None
+        """What all requests to the server share; None before the first."""
+        self._connections = Connections(self._parts, self._headers)
 
-    async def post(self, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
+    async def post(self, path: str, payload: Mapping[str, Any], ticket: Ticket | None = None) -> dict[str, Any]:
         """The reply to a chat request, which has at least one choice; tried again as the table of failures says.
 
         Raises:
-            RequestFailed, PromptRefused, SamplerStopped: see `rsr.types.Sampler.sample`.
+            RequestFailed, PromptRefused, SamplerStopped, SamplerDown: see `rsr.types.Sampler.sample`.
         """
-        return await self.persist(lambda: self.post_once(path, payload))
+        return await self.persist(lambda: self.post_once(path, payload), ticket)
 
     async def post_once(self, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """The same in one try; raises `Failed`, for `persist`."""
         response = None
+        limit = self.time_limit(payload)
         try:
-            response = await self._request("POST", path, payload)
-            data = await response.read()
-        except _transport_errors() as cause:
-            raise self._broken(cause, began=response is not None) from None
-        unasked = response.content_type == "text/event-stream" and response.status < 300
+            with TimeLimit(limit):
+                response = await self._connections.request("POST", path, payload)
+                data = await read_whole(response, payload)
+        except transport_errors() as cause:
+            if response is not None:
+                response.close()
+            raise self._broken(cause, response is not None, limit) from None
+        unasked = response.status < 300 and response.headers.get("Content-Type", "").startswith("text/event-stream")
         if unasked and data.lstrip()[:1] != b"{":
             return self._assembled(response, data, payload)
         return with_choices(self._body(response, data, payload))
@@ -141,22 +151,35 @@ class Wire:
 
         A server that does not stream gives its whole reply as the only event.
         """
-        response = None
+        response = watch = None
+        limit = self.time_limit(payload)
+        ends_at = asyncio.get_running_loop().time() + limit
         try:
-            response = await self._request("POST", path, payload)
-            if response.status >= 300:
-                self._body(response, await response.read(), payload)
-            async for events in _events(response.content):
-                for data in events:
+            with TimeLimit(limit):
+                response = await self._connections.request("POST", path, payload)
+                if response.status >= 300:
+                    self._body(response, await read_whole(response, payload), payload)
+            watch = Watch(response, ends_at, self._stall_timeout)
+            async for found in events(response.content, most_bytes(payload), watch):
+                for data in found:
                     if data == b"[DONE]":
-                        await _read_to_end(response)
+                        await read_to_end(response)
                         return
                     yield self._body(response, data, payload)
-        except _transport_errors() as cause:
-            raise self._broken(cause, began=response is not None) from None
+        except transport_errors() as cause:
+            raise self._broken(cause, response is not None, limit, watch) from None
         finally:
+            if watch is not None:
+                watch.stop()
             if response is not None:
                 response.close()  # nothing happens where the end was read; else the server learns that we left
+
+    def time_limit(self, payload: Mapping[str, Any]) -> float:
+        """Seconds that one try may take."""
+        if self._timeout is not None:
+            return self._timeout
+        longest = max_tokens(payload)
+        return UNKNOWN_LENGTH if longest is None else UNHURRIED + longest / SLOWEST
 
     async def get(self, path: str, timeout: float = 30.0) -> Reply:
         """What is at a path, in one try.
@@ -165,36 +188,45 @@ class Wire:
             SamplerStopped: nothing answers at the address.
             RequestFailed: it took the connection and did not answer.
         """
-        import aiohttp
-
         response = None
         try:
-            limit = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT_TIMEOUT)
-            response = await self._request("GET", path, None, timeout=limit)
-            data = await response.read()
-        except _transport_errors() as cause:
-            failed = self._broken(cause, began=response is not None)
-            if response is not None or failed.failure is not Failure.CONNECTION:
-                raise RequestFailed(f"{self.address}: {failed}") from None
-            why = f"nothing answers at {self.address} ({failed}); start the server or correct the address"
+            with TimeLimit(timeout):
+                response = await self._connections.request("GET", path, None)
+                data = await read_whole(response, {})
+        except Failed as failed:
+            raise RequestFailed(f"{self.address}: {failed}") from None
+        except transport_errors() as cause:
+            if response is not None:
+                response.close()
+            broken = self._broken(cause, response is not None, timeout)
+            if broken.failure is not Failure.CONNECTION:
+                raise RequestFailed(f"{self.address}: {broken}") from None
+            why = f"nothing answers at {self.address} ({broken}); start the server or correct the address"
             raise SamplerStopped(f"{self.section}.base_url: {why}") from None
-        return Reply(response.status, _decoded(data if response.status < 300 else self._clean(data)), response.headers)
+        return Reply(response.status, decoded(data if response.status < 300 else self._clean(data)), response.headers)
 
-    async def persist(self, attempt: Callable[[], Awaitable[T]]) -> T:
-        """What `attempt` returns, after as many tries as `max_retries` and the table of failures allow."""
-        tries = 0
+    async def persist(self, attempt: Callable[[], Awaitable[T]], ticket: Ticket | None = None) -> T:
+        """What `attempt` returns, after as many tries as `max_retries`, the table of failures and the gate allow.
+
+        Args:
+            attempt: one try; raises `Failed`.
+            ticket: what is known of the request; its `redrawn` tells afterwards whether an earlier try may have
+                generated something.
+        """
+        ticket = ticket or Ticket()
+        endpoint = self.endpoint or self._share()
         while True:
+            await endpoint.turn(ticket)
             try:
-                return await attempt()
+                found = await attempt()
             except Failed as failed:
-                fate = FATE[failed.failure]
-                if fate in (Fate.STOP, Fate.REFUSED) or tries >= self.max_retries:
-                    raise self._final(failed, tries + 1) from None
-                at_once = fate is Fate.RETRY_NOW and tries == 0 and failed.retry_after is None
-                wait = 0.0 if at_once else pause(tries, failed.retry_after)
-            if wait:
-                await asyncio.sleep(wait)
-            tries += 1
+                self._take(failed, ticket, endpoint)
+            except BaseException:
+                endpoint.left(ticket)
+                raise
+            else:
+                endpoint.succeeded(ticket)
+                return found
 
     def failure(
         self, status: int, body: Any, sent: Mapping[str, Any], headers: Mapping[str, str] | None = None
@@ -212,26 +244,47 @@ class Wire:
 
     async def close(self) -> None:
         """Close all connections."""
-        if self._open_session is not None:
-            await self._open_session.close()
-            self._open_session = None
+        await self._connections.close()
+        self.endpoint = None
 
-    def _final(self, failed: Failed, tries: int) -> SamplerError:
+    def _share(self) -> Endpoint:
+        parts = self._parts
+        origin = (parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
+        self.endpoint = Endpoint.shared(origin, self.address, self.limits)
+        return self.endpoint
+
+    def _take(self, failed: Failed, ticket: Ticket, endpoint: Endpoint) -> None:
+        """Prepares the next try, after its pause; or raises what a try that failed comes to."""
+        row = TABLE[failed.failure]
+        ticket.redrawn = ticket.redrawn or row.redrawn
+        if row.fate in (Fate.STOP, Fate.REFUSED):
+            endpoint.answered(ticket)
+            raise self._final(failed, ticket) from None
+        at_once = row.fate is Fate.RETRY_NOW and not ticket.burnt and failed.retry_after is None
+        endpoint.failed(ticket, Sign.NONE if at_once else row.sign, failed.retry_after, str(failed))
+        if ticket.burnt > self.max_retries or (row.fate is Fate.RETRY_ONCE and ticket.late > 1):
+            raise self._final(failed, ticket) from None
+        if not at_once:
+            endpoint.rest(ticket, pause(max(0, ticket.burnt - 1), failed.retry_after))
+
+    def _final(self, failed: Failed, ticket: Ticket) -> SamplerError:
         if failed.parameter is not None:
             return ParameterRefused(str(failed), failed.parameter)
-        if FATE[failed.failure] is Fate.STOP:
+        if TABLE[failed.failure].fate is Fate.STOP:
             return SamplerStopped(str(failed))
-        if FATE[failed.failure] is Fate.REFUSED:
+        if TABLE[failed.failure].fate is Fate.REFUSED:
             return PromptRefused(str(failed))
-        return RequestFailed(f"{failed} ({tries} {'try' if tries == 1 else 'tries'})")
+        error = RequestFailed(f"{failed} ({ticket.tries} {'try' if ticket.tries == 1 else 'tries'})")
+        error.may_have_generated = ticket.redrawn
+        return error
 
     def _body(self, response: aiohttp.ClientResponse, data: bytes, sent: Mapping[str, Any]) -> dict[str, Any]:
         """The JSON object of a good reply; raises what the status or the body says is wrong."""
-        body = _decoded(data)
+        body = decoded(data)
         if 200 <= response.status < 300 and isinstance(body, dict) and not body.get("error"):
             return body
         data = self._clean(data)
-        body = _decoded(data)
+        body = decoded(data)
         failed = self.failure(response.status, data if body is None else body, sent, response.headers)
         if failed is not None:
             raise failed
@@ -245,64 +298,34 @@ class Wire:
 
     def _assembled(self, response: aiohttp.ClientResponse, data: bytes, sent: Mapping[str, Any]) -> dict[str, Any]:
         """The reply of a server that streams although it wasn't asked to."""
-        parts = Assembly()
+        parts = Assembly(most_bytes(sent))
         for line in data.splitlines():
-            event = _event(line)
-            if event == b"[DONE]":
+            found = event(line)
+            if found == b"[DONE]":
                 break
-            if event:
-                parts.add(self._body(response, event, sent))
+            if found:
+                parts.add(self._body(response, found, sent))
         return parts.reply()
 
     def _clean(self, data: bytes) -> bytes:
         """An error's body without our secrets; before it is cut to a line, since half a key is a secret too."""
         return self._redact(data.decode(errors="replace")).encode()
 
-    def _broken(self, cause: BaseException, began: bool) -> Failed:
+    def _broken(self, cause: BaseException, began: bool, limit: float, watch: Watch | None = None) -> Failed:
         """The failure behind an exception of the transport."""
         import aiohttp
 
         if isinstance(cause, aiohttp.ConnectionTimeoutError):
             return Failed(Failure.CONNECTION, f"no connection within {CONNECT_TIMEOUT:g} s")
-        if isinstance(cause, TimeoutError):
-            return Failed(Failure.TIMEOUT, f"{Failure.TIMEOUT} ({self.section}.timeout={self._timeout:g})")
+        if isinstance(cause, TimeoutError) or (watch is not None and watch.why is Failure.TIMEOUT):
+            return Failed(Failure.TIMEOUT, f"{Failure.TIMEOUT} ({self.section}.timeout={limit:g})")
+        if watch is not None and watch.why is not None:
+            return Failed(watch.why, f"{watch.why} ({self.section}.stall_timeout={self._stall_timeout:g})")
         if isinstance(cause, aiohttp.ClientConnectorError):
             return Failed(Failure.CONNECTION, self._redact(why_unconnected(cause)))
         if isinstance(cause, aiohttp.ClientResponseError):  # its repr would show our headers
             return Failed(Failure.BODY, self._redact(f"not HTTP: {said(cause.message)}"))
-        if began:
-            return Failed(Failure.CONNECTION, "the reply broke off")
-        return Failed(Failure.STALE)
-
-    async def _request(self, method: str, path: str, payload: Any, **more: Any) -> aiohttp.ClientResponse:
-        data: Any = None
-        if payload is not None:
-            data = msgspec.json.encode(payload)
-            if len(data) >= _LARGE_BODY:
-                data = io.BytesIO(data)
-        session = self._open_session or self._session()
-        # Redirects are not followed: a POST would become a GET, and the key would go to whoever is named.
-        return await session.request(method, self._url(path), data=data, allow_redirects=False, **more)
-
-    def _session(self) -> aiohttp.ClientSession:
-        import aiohttp
-
-        self._open_session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=KEEP_ALIVE),
-            headers=self._headers,
-            timeout=aiohttp.ClientTimeout(total=self._timeout, sock_connect=CONNECT_TIMEOUT),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            proxy=_proxy(self._parts.scheme, self._parts.hostname or ""),
-        )
-        return self._open_session
-
-    def _url(self, path: str) -> Any:
-        if path not in self._urls:
-            from yarl import URL
-
-            whole = urlunsplit(self._parts._replace(path=f"{self._parts.path}/{path.lstrip('/')}"))
-            self._urls[path] = URL(whole, encoded=True)
-        return self._urls[path]
+        return Failed(Failure.BROKEN if began else Failure.STALE)
 
 
 def sendable(value: str, key: str) -> str:
@@ -327,66 +350,3 @@ def with_choices(body: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(choices, list) or not choices or not all(isinstance(choice, dict) for choice in choices):
         raise Failed(Failure.BODY, f"{Failure.BODY}: it has no choices")
     return body
-
-
-async def _events(content: aiohttp.StreamReader) -> AsyncIterator[list[bytes]]:
-    """The data of server-sent events, as many at a time as arrive; a reply that is no stream as one event."""
-    rest = b""
-    streamed = False
-    async for chunk in content.iter_any():
-        rest += chunk
-        if not streamed:
-            if rest.lstrip()[:1] not in (b"d", b"e", b":", b"i", b"r"):  # data, event, a comment, id, retry
-                continue
-            streamed = True
-        *lines, rest = rest.split(b"\n")
-        events = [event for line in lines if (event := _event(line))]
-        if events:
-            yield events
-    last = _event(rest) if streamed else rest.strip()
-    if last:
-        yield [last]
-
-
-def _event(line: bytes) -> bytes | None:
-    field, _, data = line.partition(b":")
-    if field == b"data":
-        return data.strip()
-    if field == b"error":  # as older llama.cpp servers send it
-        return b'{"error":' + (data.strip() or b"true") + b"}"
-    return None
-
-
-async def _read_to_end(response: aiohttp.ClientResponse) -> None:
-    """After [DONE] only the end of the body is to come; a connection that was read to it can be used again."""
-    if not response.content.at_eof():
-        with suppress(*_transport_errors()):
-            async with asyncio.timeout(1.0):
-                await response.content.read()
-
-
-def _decoded(data: bytes) -> Any:
-    """Parsed JSON, None where it is none; the content type is not asked."""
-    try:
-        return msgspec.json.decode(data)
-    except (ValueError, RecursionError):
-        pass
-    try:  # it takes the NaN and the lone surrogates that Python's servers write
-        return json.loads(data)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _transport_errors() -> tuple[type[Exception], ...]:
-    import aiohttp
-
-    return aiohttp.ClientError, OSError  # TimeoutError is an OSError
-
-
-def _proxy(scheme: str, host: str) -> str | None:
-    """The proxy that the environment names for a host. Read once: aiohttp's `trust_env` does it for every request."""
-    if host in ("localhost", "::1") or host.startswith("127."):
-        return None
-    from urllib.request import getproxies, proxy_bypass
-
-    return None if proxy_bypass(host) else getproxies().get(scheme)

@@ -21,8 +21,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Literal
 
+import msgspec
+
+from rsr.bodies import max_tokens, most_bytes
+from rsr.endpoint import Endpoint, Limits
 from rsr.errors import ConfigError, PromptRefused, RequestFailed, SamplerStopped
-from rsr.failures import Failure, ParameterRefused, listing
+from rsr.failures import Failed, Failure, ParameterRefused, listing
+from rsr.gate import Ticket
 from rsr.registry import nearest
 from rsr.replies import Assembly, read_choices
 from rsr.types import Completion, Message, SampleRequest
@@ -34,6 +39,8 @@ OPENAI = "https://api.openai.com/v1"
 _PATH = "chat/completions"
 _TELLING = 20
 """Equal choices of more characters than this are suspicious."""
+_CHARACTERS_PER_TOKEN = 4
+_CUT_SHORT = frozenset({Failure.TIMEOUT, Failure.STALLED, Failure.BROKEN})
 
 
 class OpenAICompatible:
@@ -49,8 +56,12 @@ class OpenAICompatible:
         max_tokens: longest response in tokens.
         stop: stop strings.
         extra_params: merged into the request.
-        concurrent_requests: connections open at once at most.
-        timeout: seconds for one request in all.
+        concurrent_requests: completions in flight at most.
+        timeout: seconds for one try of a request; default: no shorter than the generation that max_tokens allows.
+        stall_timeout: seconds without a byte of a streamed reply that has begun.
+        requests_per_minute: sent in any minute at most.
+        tokens_per_minute: of prompts and completions in any minute at most.
+        max_outage: seconds to wait for a server that is out of order.
         max_retries: further tries of a request that failed.
         stream: auto: only where a server would go on generating after we hang up, and something may be cancelled.
         send_seed: send each request's seed.
@@ -71,6 +82,10 @@ class OpenAICompatible:
         extra_params: dict[str, Any] | None = None,
         concurrent_requests: int = 128,
         timeout: float | None = None,
+        stall_timeout: float = 300.0,
+        requests_per_minute: int | None = None,
+        tokens_per_minute: int | None = None,
+        max_outage: float = 3600.0,
         max_retries: int = 6,
         stream: bool | Literal["auto"] = "auto",
         send_seed: bool = True,
@@ -85,9 +100,10 @@ class OpenAICompatible:
         self._wire = Wire(
             base_url or OPENAI,
             headers=headers,
-            timeout=timeout or 600,
+            timeout=timeout,
+            stall_timeout=stall_timeout,
             max_retries=max_retries,
-            connections=concurrent_requests,
+            limits=Limits(concurrent_requests, requests_per_minute, tokens_per_minute, max_outage),
         )
         given = {"model": model, "temperature": temperature, "top_p": top_p, "max_tokens": max_tokens, "stop": stop}
         self._common = {name: value for name, value in given.items() if value is not None} | (extra_params or {})
@@ -111,6 +127,11 @@ class OpenAICompatible:
     def max_choices(self) -> int | None:
         """The largest `n`, as far as it is known; falls when the server turns out not to do it."""
         return self._max_choices
+
+    @property
+    def endpoint(self) -> Endpoint | None:
+        """The server as all its requests share it: how many wait, and why; None before the first."""
+        return self._wire.endpoint
 
     def identity(self) -> Mapping[str, Any]:
         """Nothing beside the common sampling keys."""
@@ -159,6 +180,16 @@ class OpenAICompatible:
             self._limit_choices(1, "the server returns fewer choices than it is asked for")
         return await self._told_apart(messages, request, completions[:n])
 
+    @property
+    def state(self) -> str:
+        """What holds everything up, in a few words; empty while nothing does."""
+        return self.endpoint.state if self.endpoint is not None else ""
+
+    def drain(self) -> None:
+        """Send nothing new; what is in flight may still come."""
+        if self.endpoint is not None:
+            self.endpoint.drain()
+
     async def close(self) -> None:
         """Close all connections."""
         await self._wire.close()
@@ -175,20 +206,42 @@ class OpenAICompatible:
         if self._stream:
             payload |= {"stream": True, "stream_options": {"include_usage": True}}
 
-        async def attempt() -> list[Completion]:
-            reply = await (self._assembled(payload) if self._stream else self._wire.post_once(_PATH, payload))
-            return read_choices(reply, self._llama_cpp)
+        ticket = self._ticket(request, payload, n)
 
-        found = await self._wire.persist(attempt)
+        async def attempt() -> list[Completion]:
+            reply = await (self._assembled(payload, n) if self._stream else self._wire.post_once(_PATH, payload))
+            found = read_choices(reply, self._llama_cpp, ticket.redrawn)
+            ticket.used = _used(found)
+            return found
+
+        found = await self._wire.persist(attempt, ticket)
         self._watch_model(found[0].model)
         return found
 
-    async def _assembled(self, payload: dict[str, Any]) -> dict[str, Any]:
-        """A streamed reply put together to what an unstreamed one would be."""
-        parts = Assembly()
-        async with aclosing(self._wire.stream(_PATH, payload)) as events:
-            async for event in events:
-                parts.add(event)
+    def _ticket(self, request: SampleRequest, payload: dict[str, Any], n: int) -> Ticket:
+        ticket = Ticket(request.tag or None, n)
+        if self._wire.limits.tokens_per_minute:
+            ticket.prompt_tokens = len(msgspec.json.encode(payload["messages"])) // _CHARACTERS_PER_TOKEN
+            ticket.max_tokens = max_tokens(payload)
+        return ticket
+
+    async def _assembled(self, payload: dict[str, Any], n: int) -> dict[str, Any]:
+        """A streamed reply put together to what an unstreamed one would be.
+
+        When time is up, what has come by then is the reply. To ask again for what takes long would favour short
+        answers.
+        """
+        parts = Assembly(most_bytes(payload))
+        try:
+            async with aclosing(self._wire.stream(_PATH, payload)) as events:
+                async for event in events:
+                    parts.add(event)
+        except Failed as failed:
+            if failed.failure in _CUT_SHORT and parts.complete(n):  # only what follows the last text is missing
+                return parts.reply()
+            if failed.failure is Failure.TIMEOUT and parts.begun:
+                return parts.cut()
+            raise
         return parts.reply()
 
     async def _told_apart(
@@ -255,6 +308,14 @@ class OpenAICompatible:
         self._warned_of.add(replied)
         if not replied.startswith(f"{asked}-") and replied.rpartition("/")[2] != asked.rpartition("/")[2]:
             _log.warning("sampler.model: %r was asked for, but replies come from %r", asked, replied)
+
+
+def _used(completions: list[Completion]) -> int | None:
+    """The tokens of a reply by its usage."""
+    counts = [completion.completion_tokens for completion in completions]
+    if None in counts:
+        return None
+    return sum(count or 0 for count in counts) + (completions[0].prompt_tokens or 0)
 
 
 def _models(body: Any) -> list[dict[str, Any]]:
