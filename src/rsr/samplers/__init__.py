@@ -10,5 +10,6 @@ SAMPLERS = Registry(
         "openai-compatible-api": "rsr.samplers.openai_compatible:OpenAICompatible",
         "llama-cpp": "rsr.samplers.llama_cpp:LlamaCpp",
         "scripted": "rsr.samplers.scripted:Scripted",
+        "simulated": "rsr.samplers.simulated:Simulated",
     },
 )
