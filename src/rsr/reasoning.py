@@ -46,6 +46,8 @@ def split_reasoning(text_or_message: str | Mapping[str, Any]) -> Split:
 
 
 def _split_text(text: str) -> Split:
+    if not (_PREFIXES.match(text) or _marked(text)):  # most texts
+        return Split("", text.strip())
     reasoning: list[str] = []
     for _ in range(_ROUNDS):
         split = _once(text)
@@ -57,13 +59,20 @@ def _split_text(text: str) -> Split:
     return Split(_join([*reasoning, text]), "")
 
 
-_MARKS = re.compile(r"[<◁]|\[/?(?:THINK|INST)\]|\[(?:BEGIN|END) FINAL|\[\|")
+_MARKS = re.compile(r"\[/?(?:THINK|INST)\]|\[(?:BEGIN|END) FINAL|\[\|")
 _PREFIXES = re.compile(r"\s*+(?:analysis|assistant|commentary|final|Here)")
 _ROLE_LINE = re.compile(r"\n[# ]{0,5}(?:Human|User|Instruction) ?:")
 
 
+def _marked(text: str) -> bool:
+    """Whether there is a mark or a role's line."""
+    if "<" in text or "◁" in text or ("[" in text and _MARKS.search(text)):
+        return True
+    return _ROLE_LINE.search(text) is not None
+
+
 def _once(text: str) -> Split:
-    if not (_MARKS.search(text) or _PREFIXES.match(text) or _ROLE_LINE.search(text)):
+    if not (_PREFIXES.match(text) or _marked(text)):
         return Split("", text.strip())
     text = _LEAD.sub("", text)
     for split in (_harmony(text), _stripped_harmony(text), _sentences(text)):

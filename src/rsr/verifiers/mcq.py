@@ -14,11 +14,12 @@ from typing import Any
 
 import msgspec
 
+from rsr.completions import encodable
 from rsr.types import Reason, Verdict
 from rsr.verifiers import mcq_phrases as phrases
 from rsr.verifiers.mcq_beside import disputed, tokens
 from rsr.verifiers.mcq_candidates import Candidate, Strength, collect
-from rsr.verifiers.mcq_options import Options, options_of, parse_options, plain, reference_labels
+from rsr.verifiers.mcq_options import Options, may_be, options_of, parse_options, plain, reference_labels
 from rsr.verifiers.mcq_reading import Labels, Scene, read_labels, read_option_text
 
 _UNKNOWN = frozenset("ABCDEFGHJ")
@@ -40,10 +41,10 @@ class MCQ:
         Raises:
             ValueError: the reference is missing or names no option.
         """
-        reference, options, labels, texts = _reference(_frozen(answer), _frozen(choices))
+        reference, options, labels, texts, longest = _reference(_frozen(answer), _frozen(choices))
         text = _normalised(response)
-        lower = text.lower() if text.isascii() else text.replace("İ", "I").lower()
-        scene = Scene(text, options, labels, len(reference) > 1, texts, lower)
+        lower = text.lower() if text.isascii() else encodable(text.replace("İ", "I").lower())
+        scene = Scene(text, options, labels, len(reference) > 1, texts, longest, lower)
         chosen = choose(scene, reference)
         if chosen is None:
             return Verdict(reason=Reason.NO_ANSWER)
@@ -71,10 +72,11 @@ def _whole(scene: Scene) -> frozenset[str] | None:
     if len(scene.text) > 300:
         return None
     text = scene.text.strip(" \n.*_`")
-    given = plain(text)
-    own = [label for label, option in scene.texts.items() if option == given]
-    if len(own) == 1 and len(text) > 1:
-        return frozenset(own)
+    if len(text) > 1 and may_be(text, scene.texts.values()):
+        given = plain(text)
+        own = [label for label, option in scene.texts.items() if option == given]
+        if len(own) == 1:
+            return frozenset(own)
     if _BEGINS_WITH_WORD.match(text):
         return None
     dashed = _DASHED.fullmatch(text)
@@ -100,9 +102,9 @@ def _last_group(candidates: Sequence[Candidate], text: str) -> list[Candidate]:
 
 
 def _agreed(group: list[Candidate], scene: Scene, reference: frozenset[str]) -> frozenset[str] | None:
-    labels = frozenset().union(*(candidate.labels for candidate in group))
     if any(candidate.hedged for candidate in group):
         return None
+    labels = frozenset().union(*[candidate.labels for candidate in group])
     if len(labels) > 1 and labels != reference:
         separate = all(len(candidate.labels) == 1 for candidate in group)
         if labels == scene.labels or (separate and not scene.several) or len(labels) > 3:
@@ -111,7 +113,9 @@ def _agreed(group: list[Candidate], scene: Scene, reference: frozenset[str]) -> 
 
 
 _MENTION = re.compile(r"(?:\b(?:option|choice|answer)\s{1,3}[(*\"']{0,3}|\()([A-Z])(?![A-Za-z0-9'’])", re.I)
-_SENTENCES = re.compile(r"(?<![A-Z]\.)(?<!i\.e\.)(?<!e\.g\.)(?<=[.!?。])\s+|\n+")
+_SENTENCES = re.compile(  # begins with a plain set of characters, which makes the search fast
+    r"\s(?:(?<=[.!?。]\s)(?<![A-Z]\.\s)(?<!i\.e\.\s)(?<!e\.g\.\s)\s*|(?<=\n)\n*)"
+)
 _TAGS = re.compile(r"</?(?:b|strong|em|i|u|span|p|br)\s?/?>", re.I)
 _BEGINS_WITH_WORD = re.compile(r"(?!(?i:option|choice)\b)[A-Za-z][a-z]")
 _DASHED = re.compile(r"(?:option |choice )?\(?([A-Z])\)?\s?[-–—:.=(\[]\s?([^\n]+)", re.I)
@@ -195,11 +199,15 @@ def _frozen(value: Any) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _reference(answer: bytes, choices: bytes) -> tuple[frozenset[str], Options, frozenset[str], Options]:
-    """The reference's labels, the options, all labels, and the options' texts for comparing; once per prompt."""
+def _reference(answer: bytes, choices: bytes) -> tuple[frozenset[str], Options, frozenset[str], Options, int]:
+    """The reference's labels, the options, all labels, the options' texts for comparing and the length of the longest.
+
+    Once per prompt.
+    """
     if answer == _frozen(None):
         raise ValueError("metadata.answer is missing")
     reference, options = reference_labels(msgspec.msgpack.decode(answer), options_of(msgspec.msgpack.decode(choices)))
     texts = {label: plain(text) for label, text in options.items() if len(text) > 1 or text.isdigit()}
     labels = frozenset(options) or (_UNKNOWN | reference)
-    return reference, options, labels, {label: text for label, text in texts.items() if text}
+    longest = max(map(len, options.values()), default=0)
+    return reference, options, labels, {label: text for label, text in texts.items() if text}, longest

@@ -79,8 +79,8 @@ def disputed(scene: Scene, read: Labels, line: bool = False) -> bool:
 
 def _tail_disputes(scene: Scene, read: Labels) -> bool:
     """After a label and a full stop: `A. Venus`, where nothing else follows on the line."""
-    (label,) = read.labels
-    return names_another(scene, label, scene.text[read.end : read.end + _WIDE].split("\n", 1)[0])
+    rest = scene.text[read.end : read.end + _WIDE].split("\n", 1)[0]
+    return len(rest) > 1 and names_another(scene, min(read.labels), rest)
 
 
 def names_another(scene: Scene, label: str, text: str) -> bool:

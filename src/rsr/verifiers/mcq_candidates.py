@@ -43,17 +43,25 @@ class Candidate(NamedTuple):
 def collect(scene: Scene, strength: Strength) -> list[Candidate]:
     """The candidates of a strength, by position; what an "if", a "not" or a later "that's wrong" covers is left out."""
     if strength is Strength.STRONG:
-        found = [*_boxes(scene), *_fields(scene), *_phrases(scene), *_statements(scene), *_corrections(scene)]
+        *places, corrected, box, back = phrases.STRONG_WORDS.places(scene.lower)
+        found = [*_fields(scene), *_phrases(scene, *places), *_statements(scene), *_corrections(scene, corrected)]
+        if box:
+            found = [*_boxes(scene), *found]
     else:
-        found = [*_lines(scene), *_ticks(scene), *_conclusions(scene)]
-    last = phrases.taken_back(scene.text, scene.lower) if found else -1
-    return sorted(candidate for candidate in found if candidate.start >= last)
+        concluded, ticked, back = phrases.MEDIUM_WORDS.places(scene.lower)
+        found = [*_lines(scene), *_ticks(scene, ticked), *_conclusions(scene, concluded)]
+    last = phrases.taken_back(scene.text, scene.lower) if back and found else -1
+    return sorted([candidate for candidate in found if candidate.start >= last])
 
 
-_BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}\{|<\|begin_of_box\|>|\[\[|【")
+_BOX = re.compile(  # as `_FIELD`
+    r"[\\<\[【](?:(?<=\\)(?:boxed|fbox|framebox)\s{0,3}\{|(?<=<)\|begin_of_box\|>|(?<=\[)\[|(?<=【))"
+)
 _FIELD = re.compile(
-    r"[\"'](?:final_?|correct_?)?(?:answer|choice|option|label|letter|selection|selected|prediction|result)(?:_?(?:choice|letter|option))?[\"']\s{0,3}:\s{0,3}\[?"
-    r"|<(?:final_?|correct_?)?(?:answer|ans|choice|option|result)>|####",
+    r"[\"'<#](?:(?<=[\"'])(?:final_?|correct_?)?"  # begins with a plain set of characters, which makes the search fast
+    r"(?:answer|choice|option|label|letter|selection|selected|prediction|result)(?:_?(?:choice|letter|option))?"
+    r"[\"']\s{0,3}:\s{0,3}\[?"
+    r"|(?<=<)(?:final_?|correct_?)?(?:answer|ans|choice|option|result)>|(?<=#)###)",
     re.I,
 )
 
@@ -82,20 +90,25 @@ def _equal_option(scene: Scene, box: re.Match[str]) -> Labels | None:
 
 def _fields(scene: Scene) -> Iterator[Candidate]:
     quoted = ":" in scene.text and ('"' in scene.text or "'" in scene.text)
-    if not (quoted or "<" in scene.text or "####" in scene.text):
+    if not (quoted or "<" in scene.text or "#" in scene.text):
         return
     for match in _FIELD.finditer(scene.text):
-        yield from _read(scene, match, Strength.STRONG)
+        if candidate := _read(scene, match):
+            yield candidate
 
 
-def _phrases(scene: Scene) -> Iterator[Candidate]:
-    for expression in (phrases.ANSWER, phrases.CHOOSE):
-        for match in expression.matches(scene.text, scene.lower):
-            if match.groupdict().get("would") is None or not _conditional(scene.text, match.start()):
-                yield from _read(scene, match, Strength.STRONG)
-    if "not" in scene.text or "不是" in scene.text:
-        for match in phrases.NOT_BUT.finditer(scene.text):
-            yield from _read(scene, match, Strength.STRONG, real=True)
+def _phrases(scene: Scene, answer: list[int], choose: list[int], denied: list[int]) -> Iterator[Candidate]:
+    for match in phrases.ANSWER.matches(scene.text, answer):
+        conditional = match["would"] is not None and _conditional(scene.text, match.start())
+        if not conditional and (candidate := _read(scene, match)):
+            yield candidate
+    for match in phrases.CHOOSE.matches(scene.text, choose):
+        if candidate := _read(scene, match):
+            yield candidate
+    if denied and ("not" in scene.text or "不是" in scene.text):
+        for match in phrases.NOT_BUT.matches(scene.text, denied):
+            if candidate := _read(scene, match, real=True):
+                yield candidate
 
 
 def _conditional(text: str, at: int) -> bool:
@@ -104,18 +117,20 @@ def _conditional(text: str, at: int) -> bool:
     return phrases.CONDITION.search(before) is not None
 
 
-def _read(scene: Scene, match: re.Match[str], strength: Strength, real: bool = False) -> Iterator[Candidate]:
-    if not real and phrases.unreal(scene.text, scene.lower, match.start()):
-        return
-    skipped = phrases.SKIP.match(scene.text, match.end())
-    at = skipped.end() if skipped else match.end()
-    read = read_option_text(scene, match.end()) or read_labels(scene, at) or read_option_text(scene, at)
+def _read(scene: Scene, match: re.Match[str], real: bool = False) -> Candidate | None:
+    """What stands behind a phrase (`real`: whatever stands before it)."""
+    start, end = match.span()
+    if not real and phrases.unreal(scene.text, scene.lower, start):
+        return None
+    skipped = phrases.SKIP.match(scene.text, end)
+    at = skipped.end() if skipped else end
+    read = read_option_text(scene, end) or read_labels(scene, at) or read_option_text(scene, at)
     if read is None and skipped:  # the option's text may begin with what was skipped: "is the right ventricle"
         read = next((text for start in _words(skipped) if (text := read_option_text(scene, start))), None)
-    if read and not phrases.DENIED.match(scene.text, read.end) and not _begins_list(scene, read):
-        hedged = read.hedged or bool(phrases.EITHER.search(scene.text, match.end(), at)) or disputed(scene, read)
-        hedged = hedged or _after_label_a(scene, match.end(), read)
-        yield Candidate(match.start(), read.end, read.labels, strength, hedged)
+    if read is None or phrases.DENIED.match(scene.text, read.end) or _begins_list(scene, read):
+        return None
+    hedged = read.hedged or bool(phrases.EITHER.search(scene.text, end, at)) or disputed(scene, read)
+    return Candidate(start, read.end, read.labels, Strength.STRONG, hedged or _after_label_a(scene, end, read))
 
 
 _CAPITAL_A = re.compile(r"[ *_(\"'“]{0,4}A[ \t][^\W_]")
@@ -136,9 +151,11 @@ def _words(skipped: re.Match[str]) -> Iterator[int]:
 
 def _begins_list(scene: Scene, read: Labels) -> bool:
     """Whether these are the options themselves, repeated: the next line begins with the next label."""
-    label = max(read.labels)
     following = scene.text.find("\n", read.end)
-    if following < 0 or len(read.labels) > 1 or len(label) > 1:
+    if following < 0:
+        return False
+    label = max(read.labels)
+    if len(read.labels) > 1 or len(label) > 1:
         return False
     return (
         re.match(rf"\s{{0,9}}[-*>(\[ ]{{0,4}}{chr(ord(label) + 1)}\b[).:\]*]", scene.text[following : following + 20])
@@ -153,9 +170,7 @@ _BEFORE = re.compile(r"([A-Z])[)*]{0,3},? (or|and) (?:option )?[(*]{0,3}\Z")
 
 def _statements(scene: Scene) -> Iterator[Candidate]:
     """`B is correct`."""
-    for match in _LABEL.finditer(scene.text):
-        if match[1] not in scene.labels or not _stands_alone(scene.text, match):
-            continue
+    for match in _labels(scene):
         said = phrases.IS_CORRECT.match(scene.text, match.end())
         if said and not phrases.unreal(scene.text, scene.lower, match.start()):
             if scene.text[said.end() : said.end() + 1] == "?":
@@ -167,6 +182,17 @@ def _statements(scene: Scene) -> Iterator[Candidate]:
             yield Candidate(match.start(), said.end(), frozenset(labels), Strength.STRONG, hedged)
 
 
+def _labels(scene: Scene) -> Iterator[re.Match[str]]:
+    """The labels that stand alone."""
+    for label in scene.labels:
+        at = scene.text.find(label)
+        while at >= 0:
+            match = _LABEL.match(scene.text, at)
+            if match and match[1] == label and _stands_alone(scene.text, match):
+                yield match
+            at = scene.text.find(label, at + 1)
+
+
 def _stands_alone(text: str, match: re.Match[str]) -> bool:
     """Whether no word, initial or hyphen runs into a label; a number must be in brackets or quotes."""
     before = text[match.start() - 1] if match.start() else ""
@@ -175,8 +201,8 @@ def _stands_alone(text: str, match: re.Match[str]) -> bool:
     return before in '(*"`[$' and before != "" if match[1][0].isdigit() else not _WORDLIKE.match(before)
 
 
-def _corrections(scene: Scene) -> Iterator[Candidate]:
-    for match in phrases.CORRECTED.matches(scene.text, scene.lower):
+def _corrections(scene: Scene, places: list[int]) -> Iterator[Candidate]:
+    for match in phrases.CORRECTED.matches(scene.text, places):
         read = read_labels(scene, match.end())
         if (
             read
@@ -207,7 +233,10 @@ _LABEL_LINE = re.compile(
 def _lines(scene: Scene) -> Iterator[Candidate]:
     """Lines that are a label, with or without its option; where several differ, only the last line of the text."""
     bare, labelled = [], []
-    for match in _LABEL_LINE.finditer(scene.text):
+    for start in _line_starts(scene.text):
+        match = _LABEL_LINE.match(scene.text, start)
+        if match is None:
+            continue
         label = match[1].upper()
         if label not in scene.labels or (match[1].islower() and not match["close"] and match["rest"].strip()):
             continue
@@ -219,6 +248,13 @@ def _lines(scene: Scene) -> Iterator[Candidate]:
     yield from _settled(scene, bare)
     if not bare:
         yield from _settled(scene, labelled)
+
+
+def _line_starts(text: str) -> Iterator[int]:
+    start = 0
+    while start >= 0:
+        yield start
+        start = text.find("\n", start) + 1 or -1
 
 
 def _settled(scene: Scene, lines: list[re.Match[str]]) -> Iterator[Candidate]:
@@ -268,10 +304,13 @@ _LINE_LABEL = re.compile(
 _CHECKBOX = re.compile(r"\[[xX ]\]")
 
 
-def _ticks(scene: Scene) -> Iterator[Candidate]:
+def _ticks(scene: Scene, places: list[int]) -> Iterator[Candidate]:
     """The only option that is ticked, or called correct in a list of them."""
     found: list[Candidate] = []
-    for match in _TICK_LINE.finditer(scene.text):
+    for start in sorted({scene.text.rfind("\n", 0, place) + 1 for place in places}):
+        match = _TICK_LINE.match(scene.text, start)
+        if match is None:
+            continue
         line = match[0]
         label = _LINE_LABEL.search(_CHECKBOX.sub("   ", line[:60]))
         tick = phrases.TICK.search(line)
@@ -284,8 +323,8 @@ def _ticks(scene: Scene) -> Iterator[Candidate]:
         yield found[-1]._replace(labels=labels, hedged=any(candidate.hedged for candidate in found))
 
 
-def _conclusions(scene: Scene) -> Iterator[Candidate]:
-    for match in phrases.CONCLUDE.matches(scene.text, scene.lower):
+def _conclusions(scene: Scene, places: list[int]) -> Iterator[Candidate]:
+    for match in phrases.CONCLUDE.matches(scene.text, places):
         if phrases.unreal(scene.text, scene.lower, match.start()):
             continue
         skipped = phrases.SKIP.match(scene.text, match.end())

@@ -1,13 +1,14 @@
 """The words with which people and models give, correct and take back an answer, as expressions.
 
-All are linear: repetitions are bounded or possessive, and `Cue` tries an expression only where one of its words stands.
-They run on text after NFKC, so full-width forms are gone.
+All are linear: repetitions are bounded or possessive. They run on text after NFKC, so full-width forms are gone. Those
+that are looked for in whole texts are cues.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+
+from rsr.verifiers.mcq_cues import Cue, Words, listed
 
 
 def _any(*expressions: str) -> str:
@@ -17,32 +18,6 @@ def _any(*expressions: str) -> str:
 def _words(*lists: str) -> str:
     """Any of the words in lists of them; an underscore is a space."""
     return _any(*(word.replace("_", " ") for words in lists for word in words.split()))
-
-
-class Cue:
-    """An expression that is tried only where one of its words stands: far cheaper than a search.
-
-    Args:
-        expression: matched from the first letter of a word on.
-        words: in lower case, an underscore for a space; none begins with another.
-        foreign: further words, outside ASCII.
-    """
-
-    def __init__(self, expression: str, words: str, foreign: str = "") -> None:
-        self._expression = re.compile(expression, re.I)
-        self._words = tuple(word.replace("_", " ") for word in words.split())
-        self._foreign = tuple(word.replace("_", " ") for word in foreign.split())
-
-    def matches(self, text: str, lower: str) -> Iterator[re.Match[str]]:
-        """All matches, word by word; `lower` is the text in lower case, position by position."""
-        words = self._words if text.isascii() else self._words + self._foreign
-        for word in [word for word in words if word in lower]:
-            at = lower.find(word)
-            while at >= 0:
-                match = self._expression.match(text, at)
-                if match:
-                    yield match
-                at = lower.find(word, at + 1)
 
 
 _START = r"(?<![\w])"
@@ -86,7 +61,7 @@ _CHINESE = (
 )
 ANSWER = Cue(
     rf"{_START}{_NOUNS}{_END}(?:\s{{1,3}}{_ADJECTIVE})?{_LINK}|{_CHINESE}|(?:ответ|उत्तर)[ \t]",
-    "ans choice option solution antwo respuesta reponse resposta risposta jawaban svar cevap odpow",
+    "ans choice option solution antwo respuesta reponse resposta risposta jawaban svar cevap odpow "
     "lösung réponse cevab yanıt đáp_án ответ відпов απάντ उत्तर คำตอบ คือ الإجابة الجواب پاسخ תשובה 答案 正确选项 "
     "正確選項 正解 正答 答え 解答 정답 답 选 選",
 )
@@ -111,8 +86,7 @@ CHOOSE = Cue(
     )
     + r"\b(?:\s{1,3}that(?: it is)?)?",
     "choose chose pick select go_with going_with opt vote_for settle_on conclude i'd_say i_w my_ i_say i_answer "
-    "it_must it_has it_should i_mean",
-    "i’d_say",
+    "it_must it_has it_should i_mean i’d_say",
 )
 CONCLUDE = Cue(
     r"\b"
@@ -131,13 +105,14 @@ CONCLUDE = Cue(
         *("c['’]est", "es ist", "es la", "è la", "é a"),
     )
     + r"\b,?(?:\s{1,3}(?:the|only|just|with))?",
-    "correspond match which_is that_is this_is it's it_is that's lead point leave so thus hence therefore c'est es_",
+    "correspond match which_is that_is this_is it's it_is that's lead point leave so thus hence therefore c'est es_ "
     "it’s that’s c’est è_la é_a",
 )
 """Weaker than `ANSWER`: a label counts after it only with the word option, or at the end of the text."""
 
 IS_CORRECT = re.compile(
     r"[)\].:*_`\"'”\s]{0,6}(?:\([^()\n]{1,80}\)[*\s]{0,4}|[:.)] {0,2}[^.\n]{1,60}?\s)?(?:\*{0,2}\s{0,2})"
+    r"(?=[ieèé是为正が이가])"  # the letters that follow: most places fail here, at once
     + _any(
         r"\bis (?:(?:therefore|thus|indeed|clearly|definitely|also|then|hence|actually|in fact|certainly|the|a|only"
         r"|most|one|my) ){0,4}(?:correct|right|best|appropriate|accurate|answer|true|final answer|valid|choice)"
@@ -167,35 +142,25 @@ _UNREAL = re.compile(
     + r"(?:(?:the|our|my|a|option|choice|correct|right|final|best|only|true|just)[\s*_(]{1,3}){0,4}\Z",
     re.I,
 )
-_UNREAL_WORDS = (
-    *(
-        "not",
-        "n't",
-        "n’t",
-        "if",
-        "suppos",
-        "assum",
-        "whether",
-        "unless",
-        "had",
-        "were",
-        "imagine",
-        "say",
-        "might",
-        "may",
-    ),
-    *("could", "would", "will", "some", "many", "people", "students", "never", "hardly", "tempt"),
-    *("如果", "假设", "若", "假如", "不", "并非"),
+_UNREAL_WORDS = Words(
+    listed(
+        "if suppos assum whether unless had were imagine why_isn't say might may could would will some many people "
+        "students not never hardly do_not cannot can't can’t don't don’t shouldn't shouldn’t tempt n't n’t "
+        "如果 假设 若 假如 不 并非"
+    )
 )
 
 
 def unreal(text: str, lower: str, at: int) -> bool:
-    """Whether what follows is hypothetical, denied, or somebody else's; `lower` as for `Cue.matches`."""
+    """Whether what follows is hypothetical, denied, or somebody else's; `lower` is the text in lower case."""
     start = at - 80 if at > 80 else 0
     before = lower[start:at]
-    if not [word for word in _UNREAL_WORDS if word in before]:
+    places = _UNREAL_WORDS.all_places(before)
+    if not places:
         return False
-    return _UNREAL.search(text, start, at) is not None
+    if "ı" in before:  # where case is ignored it is an i, but no word has it
+        return _UNREAL.search(text, start, at) is not None
+    return any(_UNREAL.match(text, start + place, at) for place in places)
 
 
 CONDITION = re.compile(r"\b(?:if|were|had|suppose|unless)\b", re.I)
@@ -235,31 +200,43 @@ _FILLER = _words(
 CORRECTED = Cue(
     r"\b(?:wait|actually|correction|no|sorry|scratch that|or rather|on second thoughts?|hmm+|oops|i meant?|make that"
     rf"|更正|不对|应该是)\b[\s,.:;!…—–-]{{0,5}}(?:{_FILLER}[\s,:.—-]{{1,3}}){{0,6}}",
-    "wait actually correction no sorry scratch_that or_rather on_second_thought hmm oops i_mean make_that",
+    "wait actually correction no sorry scratch_that or_rather on_second_thought hmm oops i_mean make_that "
     "更正 不对 应该是",
 )
 """Ends where the corrected label is to stand."""
 
 _BACK_WORDS = ("wrong", "incorrect", "mistake", "not right", "not correct", "not it", "error", " back", "不对", "错了")
-_TAKEN_BACK = re.compile(
+_TAKEN_BACK = Cue(
     r"\b(?:wait|no|hold on|hmm+|actually|oops|sorry)\b[^.\n]{0,40}\b(?:wrong|incorrect|mistake|mistaken|not right"
     r"|not correct|not it|error)\b|\bi (?:take (?:that|it) back|made an? (?:mistake|error))\b|(?:不对|错了)[,。!]",
-    re.I,
+    "wait no hold_on hmm actually oops sorry i_take i_made 不对 错了",
 )
+_TAKEN_BACK_WORDS = Words(_TAKEN_BACK.words)
 
 
 def taken_back(text: str, lower: str) -> int:
     """Where the text last says that what it has answered no longer stands; -1: nowhere."""
-    if not [word for word in _BACK_WORDS if word in lower]:
-        return -1
-    return max((match.start() for match in _TAKEN_BACK.finditer(text)), default=-1)
+    if "ı" in lower:  # as in `unreal`
+        return max((match.start() for match in _TAKEN_BACK.expression.finditer(text)), default=-1)
+    last, end = -1, 0
+    for place in sorted(_TAKEN_BACK_WORDS.all_places(lower)):
+        match = _TAKEN_BACK.expression.match(text, place) if place >= end else None
+        if match:
+            last, end = match.span()
+    return last
 
 
-NOT_BUT = re.compile(
+NOT_BUT = Cue(
     r"\bnot\b[\s*_(\"']{0,4}(?:option |choice )?[A-Z][)*_\"'\s,]{0,4}\bbut\b(?: rather| instead)?"
     r"|不是[ (]{0,2}[A-Z][) ,]{0,3}而是",
-    re.I,
+    "not 不是",
 )
+_BOX_WORDS = ("box", "[[", "【")
+_TICK_WORDS = ("✓", "✔", "✅", "☑", "[x]", "correct", "true", "right", "rıght")
+STRONG_WORDS = Words(ANSWER.words, CHOOSE.words, NOT_BUT.words, CORRECTED.words, _BOX_WORDS, _BACK_WORDS)
+MEDIUM_WORDS = Words(CONCLUDE.words, _TICK_WORDS, _BACK_WORDS)
+"""What a text is searched for; where none of the last list's words stands, nothing is taken back."""
+
 UNSURE = re.compile(
     r"\b(?:tempting|if|might|could|may|plausible|unsure|not sure|cannot|can['’]t|unclear|either|or|not|n['’]t|neither"
     r"|compare[ds]?|unlike|except)\b",

@@ -20,8 +20,10 @@ class Scene(NamedTuple):
     """Whether the reference names several labels."""
     texts: Mapping[str, str] = MappingProxyType({})
     """The options in the form in which texts are compared; without those of a single letter."""
+    longest: int = 0
+    """The length of the longest option."""
     lower: str = ""
-    """The text in lower case, position by position; needed by the functions that collect."""
+    """The text in lower case, position by position, without lone surrogates; needed by the functions that collect."""
 
 
 class Labels(NamedTuple):
@@ -54,6 +56,7 @@ _OR = re.compile(
     r"\b(?:or|oder|ou|或者?|maybe|perhaps|possibly)\s{1,3}(?:also |option |choice |possibly |maybe |perhaps )?"
     r"[(*]{0,3}([A-Z])(?![A-Za-z0-9'’])"
 )
+_SHORTEST_OR = len("或 A")
 
 
 _DELIMITER = re.compile(r"[(\[{*_`\"'“$]|option|choice", re.I)
@@ -80,10 +83,11 @@ def read_labels(scene: Scene, at: int) -> Labels | None:
         )
         labels |= more
         end = item.end()
-    rest = scene.text[end : end + 60].split("\n")[0].split(". ")[0]
-    other = _OR.search(rest)
-    if other and other[1] in scene.labels and other[1] not in labels:
-        hedged = True
+    if len(scene.text) - end >= _SHORTEST_OR:
+        rest = scene.text[end : end + 60].split("\n")[0].split(". ")[0]
+        other = _OR.search(rest)
+        if other and other[1] in scene.labels and other[1] not in labels:
+            hedged = True
     return Labels(end, frozenset(labels), hedged)
 
 
@@ -120,7 +124,7 @@ def read_option_text(scene: Scene, at: int, whole: bool = False) -> Labels | Non
     """The option whose text stands at a position (`whole`: up to the end of the line)."""
     if not scene.texts:
         return None
-    longest = max(map(len, scene.options.values()))
+    longest = scene.longest
     line = scene.text[at : at + longest + 60].lstrip()
     given = plain(_SENTENCE_END.split(line)[0]) if whole else plain(line.split("\n")[0])
     found = [
