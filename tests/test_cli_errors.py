@@ -294,7 +294,7 @@ def test_a_server_that_is_lost_leaves_what_was_sampled(folder: Path, prompts: Pa
     ended = command("run", "served", "sampling.max_steps=4", "formatter=[{type: multi_sft, num_responses: 4}]")
     assert ended.code == 2
     assert ended.errors[-1].startswith("rsr: sampler.base_url: nothing answers at http://127.0.0.1:")
-    assert "incomplete: 2 of 2 prompts (not sampled 2); rsr run served takes them up" in ended.out
+    assert "incomplete: 2 of 2 prompts (not sampled 2): a, b; rsr run served takes them up" in ended.out
     assert state(folder / "served")["rollouts"] == stored
 
 

@@ -420,7 +420,8 @@ def test_the_sampling_key_is_the_same_for_every_key_that_is_no_identity() -> Non
     defaults = {name: value for name, value, _, _ in describe()}
     for key in rest:
         default = defaults[key]
-        changed = not default if isinstance(default, bool) else default + 1
+        larger = default / 2 if isinstance(default, float) and default < 1 else default + 1
+        changed = not default if isinstance(default, bool) else larger
         if key != "sampler.drop_truncated":
             assert key_of({key: changed}) == key_of({}), key
 

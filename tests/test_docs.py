@@ -19,10 +19,12 @@ from typing import Any, NamedTuple
 import pytest
 
 import rsr
-from rsr import cli, recipes
+from rsr import cli, recipes, simulate
 from rsr.config import load
 from rsr.loading import load_config
 from rsr.sections import RunConfig
+from rsr.simulation.behaviour import Behaviour
+from rsr.simulation.server import listening
 from rsr.verifiers.pool import shared_pool
 from rsr.written import read_yaml
 
@@ -151,13 +153,20 @@ def _bash(text: str, names: dict[str, Any]) -> None:
     for name, content in _HEREDOC.findall(text):
         Path(name).write_text(content, encoding="utf-8")
     for command, code in commands(_HEREDOC.sub("", text)):
-        if command[0] == "run" and "sampler.type=scripted" not in command and ".py:Parrot" not in " ".join(command):
-            command = [*command, *([] if "sampler.type=parrot" in command else ["sampler.type=scripted"])]
+        modelless = {"sampler.type=scripted", "sampler.type=simulated", "sampler.type=parrot"}
+        if command[0] == "run" and modelless.isdisjoint(command) and ".py:Parrot" not in " ".join(command):
+            command = [*command, "sampler.type=scripted"]
         if command[0] == "run" and not (Path(command[1]).exists() or command[1] in recipes.shipped()):
             continue  # a run directory of the reader's
-        with pytest.raises(SystemExit) as ended:
+        with pytest.raises(SystemExit) as ended, pytest.MonkeyPatch.context() as patch:
+            patch.setattr(simulate, "_serve", _served_for_a_moment)
             cli.main(command)
         assert ended.value.code in code, shlex.join(command)
+
+
+async def _served_for_a_moment(behaviour: Behaviour, host: str, port: int) -> None:
+    async with listening(behaviour):
+        pass
 
 
 def commands(text: str) -> Iterator[tuple[list[str], set[int]]]:

@@ -24,7 +24,8 @@ from rsr.prompts import Change, Prompts, index
 from rsr.sections import DataConfig
 from rsr.types import Prompt
 from rsr.verifiers import get
-from rsr.verifiers.pool import Pool
+from rsr.verifiers.check import Check
+from rsr.verifiers.pool import Pool, shared_pool
 from rsr.verifiers.verification import Verification
 
 
@@ -639,3 +640,80 @@ def test_tools_may_be_written_as_json() -> None:
 
     row = {"messages": [{"role": "user", "content": "?"}], "tools": '[{"type": "function"}]'}
     assert normalised(row, FieldsConfig())[1].tools == [{"type": "function"}]
+
+
+# Verdict keys beside the prompts
+
+
+class Keys:
+    """Verdict keys that say how often they were made."""
+
+    def __init__(self, signature: str = "1") -> None:
+        self.made: list[str] = []
+        self.named: list[bytes] = []
+        self._signature = signature
+
+    def verdict_key(self, prompt: Prompt) -> int:
+        self.made.append(prompt.id)
+        return len(prompt.id)
+
+    def signature(self, named: Iterable[bytes]) -> str:
+        return self._signature + b"".join(named).decode()
+
+
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_verdict_keys_are_kept_beside_the_prompts(shuffle: bool, tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "in.jsonl", [question("a" * number) for number in range(1, 9)])
+    data, target, keys = DataConfig(input_path=str(path), shuffle=shuffle), tmp_path / "prompts.sqlite", Keys()
+    index(data, 0, target, accepts_all, keys=keys)
+    index(data, 0, target, accepts_all, keys=keys)
+    assert len(keys.made) == 8
+    prompts = Prompts(target)
+    assert prompts.knows(keys)
+    assert not prompts.knows(Keys("2"))
+    page = prompts.page(-1, content=False)
+    assert [(entry.order, entry.verdict, entry.row) for entry in page] == [
+        (order, len(entry.id), None) for order, entry in enumerate(page)
+    ]
+    whole = [prompt for some in prompts.pages(3) for prompt in some]
+    assert [prompts.prompt(entry) for entry in page] == whole
+    assert [prompts.prompt(entry) for entry in prompts.page(-1, content=True)] == whole
+    assert [entry.order for entry in prompts.page(5, content=False)] == [6, 7]
+    prompts.close()
+
+
+def test_another_verifier_makes_the_keys_again(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "in.jsonl", [question("a")])
+    data, target, keys = DataConfig(input_path=str(path)), tmp_path / "prompts.sqlite", Keys("2")
+    index(data, 0, target, accepts_all, keys=Keys("1"))
+    index(data, 0, target, accepts_all, keys=keys)
+    assert keys.made == ["a"]
+
+
+def test_without_keys_the_index_says_that_it_knows_none(tmp_path: Path) -> None:
+    index(DataConfig(), 0, tmp_path / "prompts.sqlite", accepts_all, rows=[question("a")])
+    prompts = Prompts(tmp_path / "prompts.sqlite")
+    assert not prompts.knows(Keys())
+    assert [entry.verdict for entry in prompts.page(-1, content=False)] == [None]
+    prompts.close()
+
+
+def test_a_verifier_that_a_row_names_is_part_of_what_the_keys_depend_on(tmp_path: Path) -> None:
+    def verification() -> Verification:
+        return Verification(Check("mcq-rlvr"), shared_pool())
+
+    rows = [question("a"), question("b", metadata={"answer": "B", "verifier": {"type": "exact"}})]
+    path, target = write_rows(tmp_path / "in.jsonl", rows), tmp_path / "prompts.sqlite"
+    data, first = DataConfig(input_path=str(path)), verification()
+    index(data, 0, target, first.problem, keys=first)
+    prompts, fresh = Prompts(target), verification()
+    assert prompts.knows(fresh)
+    for prompt, entry in zip(next(prompts.pages()), prompts.page(-1, content=False), strict=True):
+        assert entry.verdict == fresh.reference(prompt).key
+    other = Verification(Check("mcq-rlvr", {"no_answer": "fail"}), shared_pool())
+    assert not prompts.knows(other)
+    changed = verification()
+    changed.signature(changed.named)
+    changed._named[b'{"type":"exact"}'] = Check("exact", {"no_answer": "fail"})
+    assert not prompts.knows(changed)
+    prompts.close()

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from rsr.config import Loaded, load
-from rsr.errors import ConfigError, InputError, PluginError, RunDirError
+from rsr.errors import BudgetSpent, ConfigError, InputError, PluginError, RunDirError
 from rsr.inspection import opened, rollouts
 from rsr.loading import load_config
 from rsr.parts import Given
@@ -128,7 +128,7 @@ def run(
     loaded = _loaded(config, section, overrides)
     with Session(loaded, "rsr.run", options or Options(), watch, given) as session:
         ended = _outside_loop(session.sample)
-    if ended.error is not None:
+    if ended.error is not None and not isinstance(ended.error, BudgetSpent):
         raise ended.error
     return Run(ended.run_dir.path, ended.exit_code, given)
 

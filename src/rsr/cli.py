@@ -1,33 +1,26 @@
 """The command line: arguments, exit codes, display. It decides nothing.
 
-Exit codes: 0 nothing is owed; 3 finished, but prompts are incomplete; 1 failed, or a requested file has no row;
-2 bad usage, config or input; 130, 143 interrupted, everything kept.
+Exit codes: 0 nothing is owed; 3 finished, but prompts are incomplete or a budget ended it; 4 a guard stopped it;
+1 failed, or a requested file has no row; 2 bad usage, config or input; 130, 143 interrupted, everything kept.
 """
 
 from __future__ import annotations
 
 import enum
-import logging
-import os
-import signal
-import sqlite3
 import sys
-import threading
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import rsr
-from rsr.errors import ConfigError, RSRError
-from rsr.redaction import Redactor, is_secret
+from rsr.ending import finish, log_to, redact, run_to_its_end
+from rsr.errors import ConfigError
+from rsr.simulate import app as simulate
 
 if TYPE_CHECKING:
     from rsr.config import Loaded
-    from rsr.display import Display
-    from rsr.session import Ended
 
 app = typer.Typer(
     name="rsr",
@@ -42,11 +35,12 @@ app = typer.Typer(
     "  0         nothing is owed\n"
     "  1         failed, or a requested file has no row\n"
     "  2         bad usage, config or input\n"
-    "  3         finished, but prompts are incomplete (score: a verifier failed)\n"
+    "  3         finished, but prompts are incomplete or a budget ended it (score: a verifier failed)\n"
+    "  4         a guard stopped it\n"
     "  130, 143  interrupted, everything kept",
 )
 
-_redact = Redactor()
+app.add_typer(simulate)
 
 Config = Annotated[str, typer.Argument(metavar="CONFIG|RUN", help="A recipe's name, a YAML file, or a run directory.")]
 RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
@@ -127,16 +121,16 @@ def run(
     from rsr.session import Options, Session
 
     loaded = load_config(config, overrides or [])
-    _redact.learn(loaded.config.model_dump())
-    display = Display(_redact, quiet)
-    _log_to(display)
+    redact.learn(loaded.config.model_dump())
+    display = Display(redact, quiet)
+    log_to(display)
     options = Options(new_samples=new_samples, yes=yes, give_up=give_up)
     try:
         with Session(loaded, "run", options, display) as session:
             ended = session.sample()
     finally:
         display.close()
-    _finish(ended)
+    finish(ended)
 
 
 @app.command()
@@ -156,12 +150,12 @@ def verify(
     from rsr.session import Options, Session
 
     loaded = _loaded_run(run, overrides)
-    display = Display(_redact, quiet)
+    display = Display(redact, quiet)
     with Session(loaded, "verify", Options(yes=yes), display) as session:
         session.index()
         made, ended = session.verify()
     typer.echo(f"verdicts   {made:,} made")
-    _finish(ended)
+    finish(ended)
 
 
 @app.command(name="format")
@@ -186,11 +180,11 @@ def format_(
     from rsr.session import Options, Session
 
     loaded = _loaded_run(run, overrides)
-    display = Display(_redact, quiet)
+    display = Display(redact, quiet)
     with Session(loaded, "format", Options(partial=partial, yes=yes), display) as session:
         session.index()
         ended = session.format()
-    _finish(ended)
+    finish(ended)
 
 
 @app.command()
@@ -315,49 +309,7 @@ def init(
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code; errors are one line."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    _learn_secrets(given)
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _terminated)
-        signal.signal(signal.SIGINT, _interrupted)
-    try:
-        app(args=given, standalone_mode=True)
-    except RSRError as error:
-        _fail(str(error), error.exit_code, given)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
-    except sqlite3.Error as error:
-        _fail(f"a database of the run directory can't be read or written: {error}", 1, given)
-    except OSError as error:
-        _fail(f"{error.filename or 'a file'}: {error.strerror or error}", 1, given)
-    except Exception as error:
-        _fail(f"internal error, please report it with --traceback: {type(error).__name__}: {error}", 1, given)
-
-
-def _fail(text: str, code: int, arguments: Sequence[str]) -> NoReturn:
-    if "--traceback" in arguments:
-        sys.stderr.write(_redact(traceback.format_exc()))
-    line = "".join(char if char.isprintable() else " " for char in f"rsr: {text}")
-    sys.stderr.write(_redact(line) + "\n")
-    sys.exit(code)
-
-
-def _interrupted(*_: object) -> None:
-    """Ctrl-C where nothing is in flight: everything that was stored stays."""
-    sys.stderr.write("rsr: interrupted\n")
-    sys.exit(130)
-
-
-def _terminated(*_: object) -> None:
-    sys.exit(143)
-
-
-def _learn_secrets(arguments: Sequence[str]) -> None:
-    _redact.add(os.environ.get("OPENAI_API_KEY"))
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        if is_secret(key):
-            _redact.add(value)
+    run_to_its_end(lambda: app(args=given, standalone_mode=True), given)
 
 
 def _loaded_run(run: Path, overrides: list[str] | None) -> Loaded:
@@ -366,28 +318,5 @@ def _loaded_run(run: Path, overrides: list[str] | None) -> Loaded:
 
     RunDir(run.expanduser()).stored()
     loaded = load_config(str(run), overrides or [])
-    _redact.learn(loaded.config.model_dump())
+    redact.learn(loaded.config.model_dump())
     return loaded
-
-
-def _finish(ended: Ended) -> None:
-    from rsr.display import owed_line, summary_lines
-
-    for line in summary_lines(ended):
-        typer.echo(line)
-    owed = owed_line(ended.summary, ended.run_dir.path)
-    if owed:
-        typer.echo(owed)
-    if ended.error is not None:
-        raise ended.error
-    raise typer.Exit(ended.exit_code)
-
-
-def _log_to(display: Display) -> None:
-    class _Handler(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            display.warn(record.getMessage())
-
-    logger = logging.getLogger("rsr")
-    logger.handlers = [_Handler()]
-    logger.propagate = False

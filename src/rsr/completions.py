@@ -6,6 +6,7 @@ from rsr.hashing import answer_key
 from rsr.reasoning import Split, split_reasoning
 from rsr.types import NO_LIMIT, Completion, Outcome, Rollout
 
+_CUT = {"length", "timeout"}  # the second is our own: time was up while tokens still came
 _ENDED_BY_ITSELF = {"stop", "eos", "end_turn", "stop_sequence", ""}
 
 
@@ -37,6 +38,7 @@ def to_rollout(completion: Completion, index: int, seed: int = 0, limit: int = N
         finish_reason=completion.finish_reason,
         prompt_tokens=completion.prompt_tokens,
         completion_tokens=completion.completion_tokens,
+        redrawn=completion.redrawn,
         answer_key=answer_key(split.response),
         has_reasoning=bool(split.reasoning.strip()),
         response=split.response,
@@ -45,7 +47,7 @@ def to_rollout(completion: Completion, index: int, seed: int = 0, limit: int = N
 
 
 def _outcome(finish_reason: str, response: str) -> Outcome:
-    if finish_reason == "length":
+    if finish_reason in _CUT:
         return Outcome.TRUNCATED
     if finish_reason not in _ENDED_BY_ITSELF:
         return Outcome.FILTERED

@@ -83,7 +83,8 @@ class Display(Watch):
 
 def plain_line(progress: Progress) -> str:
     """All figures in one line."""
-    return ", ".join(f"{name} {value}" for name, value in _figures(progress))
+    figures = ", ".join(f"{name} {value}" for name, value in _figures(progress))
+    return f"{figures}; {progress.held_up}" if progress.held_up else figures
 
 
 def summary_lines(ended: Ended) -> list[str]:
@@ -101,8 +102,13 @@ def summary_lines(ended: Ended) -> list[str]:
         f"rollouts   {rollouts['stored']:,} ({outcomes or 'none'}), {rollouts['used']:,} used",
         f"pass rate  {_percent(rate['first_rollout'])} of {rate['first_rollouts_scored']:,} first rollouts scored, "
         f"{_percent(rate['all_rollouts'])} of all {rollouts['scored']:,}" + _unscored(rollouts["unscored"]),
-        f"tokens     {tokens['completion']:,} completion, {tokens['prompt']:,} prompt",
+        f"tokens     {tokens['completion']:,} completion, {tokens['prompt']:,} prompt"
+        + (f", {tokens['usd']:,.2f} USD" if tokens["usd"] is not None else ""),
     ]
+    redrawn = summary["redrawn"]
+    if redrawn["rollouts"]:
+        rest = f"; the rest has {redrawn['mean_tokens_of_the_rest']}"
+        lines.append(f"redrawn    {redrawn['rollouts']:,} responses, {redrawn['mean_tokens']} tokens on average{rest}")
     for name, file in summary["files"].items():
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(file["prompts_without_row"].items()))
         without = f"; without a row: {reasons}" if reasons else ""
@@ -116,9 +122,10 @@ def owed_line(summary: Mapping[str, Any], path: Path) -> str | None:
     if not incomplete:
         return None
     why = ", ".join(f"{_OPEN.get(reason, reason)} {count:,}" for reason, count in summary["incomplete_reasons"].items())
-    return (
-        f"incomplete: {incomplete:,} of {summary['prompts']['total']:,} prompts ({why}); rsr run {path} takes them up"
-    )
+    first = summary["incomplete_first"]
+    named = ", ".join(first) + (", ..." if incomplete > len(first) else "")
+    total = summary["prompts"]["total"]
+    return f"incomplete: {incomplete:,} of {total:,} prompts ({why}): {named}; rsr run {path} takes them up"
 
 
 _STOPS = {
@@ -160,6 +167,8 @@ def _table(progress: Progress) -> Table:
         table.add_column(justify="right")
     table.add_row(*(f"[dim]{name}[/dim]" for name, _ in figures))
     table.add_row(*(value for _, value in figures))
+    if progress.held_up:
+        table.caption = progress.held_up
     return table
 
 

@@ -5,66 +5,50 @@
 
 One event loop. What arrives within one turn of it is committed in one transaction, and only then does the schedule
 hear of it. Nothing waits for anything else: there is no barrier between prompts, nor between sampling and verifying.
-What is held in memory is bounded by the number of open prompts.
+What is held in memory is bounded: so many prompts are open, so many verdicts are waited for, and while the disk is
+full nothing is drawn.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
 
-from rsr.completions import to_rollout
+from rsr.arrivals import Arrival, Arrivals, Batch, Judged, Open
+from rsr.commits import Commits
 from rsr.errors import (
     ConfigError,
     PluginError,
     PromptRefused,
     RequestFailed,
     RSRError,
+    SamplerDown,
     SamplerError,
     SamplerStopped,
+    StoreError,
     boundary,
 )
-from rsr.guards import REFUSED_AT_START, Refusals
+from rsr.guards import REFUSED_AT_START
 from rsr.hashing import seed_base
 from rsr.judging import Case, Judge, Judging
+from rsr.oversight import Oversight
 from rsr.progress import Progress
 from rsr.replay import Stored
-from rsr.schedule import Draw, Schedule, Stream, Update
+from rsr.schedule import Draw, Schedule, Update
 from rsr.settings import Settings
-from rsr.store.rollouts import NewRollout, NewVerdict, RolloutStore, Said
-from rsr.types import Completion, Outcome, Prompt, Rollout, Sampler, SampleRequest, Verdict
-from rsr.verifiers.verification import Reference
+from rsr.store.rollouts import NewRollout, RolloutStore, Said
+from rsr.types import Outcome, Sampler, SampleRequest, Verdict
 
 _OPEN_PER_SLOT = 4
+_JUDGED_PER_SLOT = 4  # verdicts waited for, beyond which nothing is drawn: a slow judge must not fill the memory
+_JUDGED = 64  # so many may be waited for in any case
 _OPENED_AT_ONCE = 64  # between two turns of the loop, so that a long replay doesn't hold up what is in flight
 _LINGER = 0.01  # seconds between the wish to cancel a request and doing it
 _ROUND_PAUSES = (0.5, 5.0)  # seconds before what failed in the pass over the input is taken up again
+_REMEMBERED = 100_000  # indices whose request failed, so that it is recorded that they were drawn again
 
 log = logging.getLogger("rsr")
-
-
-class _Open(NamedTuple):
-    """A prompt at work."""
-
-    prompt: Prompt
-    reference: Reference
-    stream: Stream
-    base: int
-    """The seed of index 0."""
-    verifier: int
-    """The verifier's number in the store."""
-
-
-class _Arrival(NamedTuple):
-    open: _Open
-    draw: Draw
-    completions: list[Completion]
-    message: str | None = None
-    """Why there are none."""
-    outcome: Outcome = Outcome.REFUSED
 
 
 class Engine:
@@ -77,6 +61,8 @@ class Engine:
         store: where completions and verdicts are committed.
         feed: makes a pass over the input; called again for what failed.
         progress: counted up.
+        oversight: guards and budgets.
+        warn: told what the user should know while it goes on.
         started: whether the sampler has been started.
         give_up: make what fails to the end a final outcome, so that nothing stays open.
     """
@@ -89,6 +75,8 @@ class Engine:
         store: RolloutStore,
         feed: Callable[[], Iterator[Stored]],
         progress: Progress,
+        oversight: Oversight,
+        warn: Callable[[str], None],
         started: bool = True,
         give_up: bool = False,
     ) -> None:
@@ -97,19 +85,21 @@ class Engine:
         self.progress = progress
         self._settings = settings
         self._sampler = sampler
-        self._judging = Judging(judge, self._judged)
+        self._oversight = oversight
+        self._judging = Judging(judge, self._hear)
         self._store = store
         self._feed = feed
         self._slots = min(settings.slots, sampler.max_in_flight or settings.slots)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
-        self._arrived: deque[_Arrival] = deque()
-        self._refusals: Refusals[_Arrival] = Refusals()
-        self._verdicts: deque[tuple[_Open, Rollout, Verdict]] = deque()
+        self._arrived = Arrivals()
+        self._judged: list[Judged] = []
+        self._commits = Commits(store, self._take, self._fail, warn, self._wake_up, settings.wait_for_room)
         self._flushing = self._stopping = self._aborted = False
         self._fatal: RSRError | None = None
         self._drawn_in_pass = 0
+        self._lost: set[tuple[int, int]] = set()
 
     async def run(self) -> None:
         """Sample until nothing more can be had, or until stopped.
@@ -118,6 +108,9 @@ class Engine:
             SamplerStopped: no request can succeed; what was in flight is drained first.
             StoreError: the disk failed.
         """
+        self._oversight.begin(self._loop.time())
+        if (left := self._oversight.seconds_left()) is not None:
+            self._loop.call_later(left, self._wake_up)
         for pause in (None, *_ROUND_PAUSES):
             if pause is not None:
                 if self._stopping or not self.progress.incomplete or not self._drawn_in_pass:
@@ -129,6 +122,9 @@ class Engine:
             self._giving_up = self._judging.give_up = True
             self.progress.reopened()
             await self._pass()
+        self._store.count(**self._oversight.uncounted(self._loop.time()))
+        if self._commits.lost:
+            raise StoreError(self._commits.lost)
         if self._fatal is not None:
             raise self._fatal
 
@@ -138,6 +134,9 @@ class Engine:
             self._stopping = self._judging.stopping = True
             grace = self._settings.grace if at_most is None else min(at_most, self._settings.grace)
             self._loop.call_later(grace, self.abort)
+            drain = getattr(self._sampler, "drain", None)
+            if drain is not None:
+                drain()
             self._wake.set()
 
     def abort(self) -> None:
@@ -152,7 +151,7 @@ class Engine:
         self._schedule = Schedule(
             settings.rules, settings.needs, max_open=max(_OPEN_PER_SLOT * self._slots, REFUSED_AT_START)
         )
-        self._opened: dict[int, _Open] = {}
+        self._opened: dict[int, Open] = {}
         self._drawn_in_pass = 0
         feed = self._feed()
         while True:
@@ -160,27 +159,38 @@ class Engine:
             with boundary(PluginError, "what decides on the rollouts failed"):
                 self._fill(feed)
             if not self.progress.in_flight:
-                if self._refusals.held and not self._stopping and not self._arrived:
-                    self._take_completions(self._counting([], ended=True))
+                if self._arrived.refusals_wait and not self._stopping and not self._arrived:
+                    self._flush(ended=True)
                     continue
                 if self._aborted or self._settled():
                     break
             await self._wake.wait()
         self._flush()
+        self._commits.flush()
 
     def _settled(self) -> bool:
         """Whether nothing is on its way, and nothing is left to do."""
-        if self._judging.pending or self._arrived or self._verdicts:
+        if self._judging.pending or self._arrived or self._judged:
             return False
-        return self._stopping or (self._schedule.input_ended and not self._schedule.open_streams)
+        if self._commits and not isinstance(self._fatal, StoreError):
+            return False
+        if self._stopping or (self._schedule.input_ended and not self._schedule.open_streams):
+            return True
+        spent = self._oversight.spent()
+        if spent is not None:
+            self._fail(spent)
+        return spent is not None
 
     # Drawing
 
     def _fill(self, feed: Iterator[Stored]) -> None:
         """Give every free slot something to do."""
         opened = 0
-        while not self._stopping and self.progress.in_flight < self._slots:
-            draw = self._schedule.next(self._slots - self.progress.in_flight, self._sampler.max_choices)
+        while not self._stopping and not self._commits.full:
+            free = self._free_slots()
+            if free < 1:
+                return
+            draw = self._schedule.next(free, self._sampler.max_choices)
             if draw is not None:
                 self._start(draw)
             elif not self._schedule.has_room:
@@ -192,21 +202,26 @@ class Engine:
                 opened += 1
                 self._open_next(feed)
 
+    def _free_slots(self) -> int:
+        if self._judging.pending >= max(_JUDGED, _JUDGED_PER_SLOT * self._slots):
+            return 0
+        return min(self._slots - self.progress.in_flight, self._oversight.room(self._loop.time()))
+
     def _open_next(self, feed: Iterator[Stored]) -> None:
         found = next(feed, None)
         if found is None:
             self._schedule.input_ended = True
             return
-        prompt = found.prompt
-        stream = self._schedule.open(prompt.order, found.rollouts)
+        stream = self._schedule.open(found.order, found.rollouts)
         self.progress.replayed += bool(found.rollouts)
         if stream.stop is not None:
             self.progress.closed(stream.stop)
             return
+        prompt = found.prompt
         check = found.reference.check
         verifier = self._store.verifier_id(check.name, check.params, check.version)
         base = seed_base(self._settings.sampling_key, prompt.key)
-        opened = _Open(prompt, found.reference, stream, base, verifier)
+        opened = Open(prompt, found.reference, stream, base, verifier)
         self._opened[prompt.order] = opened
         owed = [rollout for rollout in found.rollouts if not rollout.decided]
         if owed:
@@ -214,13 +229,12 @@ class Engine:
             for rollout in owed:
                 verdict = self._judging.ask(Case(opened, opened.prompt, opened.reference, rollout))
                 if verdict is not None:
-                    self._verdicts.append((opened, rollout, verdict))
+                    self._judged.append(Judged(opened, rollout, verdict))
             self._flush_soon()
 
     def _start(self, draw: Draw) -> None:
         opened = self._opened[draw.order]
-        self.progress.in_flight += draw.n
-        self.progress.requests += 1
+        self._oversight.drawn(draw.n)
         task = asyncio.create_task(self._sample(opened, draw))
         self._tasks[draw.order, draw.start] = task
         # Not a `finally` in the task: one that is cancelled before its first step never runs at all.
@@ -235,7 +249,7 @@ class Engine:
             self._fail(PluginError(f"the engine failed on prompt {draw.order}: {type(error).__name__}: {error}"))
         self._wake.set()
 
-    async def _sample(self, opened: _Open, draw: Draw) -> None:
+    async def _sample(self, opened: Open, draw: Draw) -> None:
         prompt = opened.prompt
         request = SampleRequest(
             messages=self._settings.messages(prompt),
@@ -253,13 +267,13 @@ class Engine:
                 if not completions:
                     raise RequestFailed("the sampler gave no completion")
         except PromptRefused as refusal:
-            self._arrive(_Arrival(opened, draw, [], str(refusal)))
-        except (SamplerStopped, ConfigError) as stopped:
+            self._arrive(Arrival(opened, draw, [], str(refusal)))
+        except (SamplerStopped, SamplerDown, ConfigError) as stopped:
             self._fail(stopped)
         except SamplerError as failure:
             self._failed(opened, draw, failure)
         else:
-            self._arrive(_Arrival(opened, draw, completions))
+            self._arrive(Arrival(opened, draw, completions))
 
     async def _started(self) -> None:
         """Start the sampler before the first request: a run that only replays never needs it."""
@@ -272,13 +286,26 @@ class Engine:
                 await self._sampler.start()
                 self._start_sampler = None
 
-    def _failed(self, opened: _Open, draw: Draw, failure: SamplerError) -> None:
-        self.progress.failed_requests += 1
+    def _failed(self, opened: Open, draw: Draw, failure: SamplerError) -> None:
+        if self._stopping and not self._giving_up:  # let go of by `drain`, or it would have been tried again
+            return
         log.warning("prompt %s: %s", opened.prompt.id, failure)
+        self._oversight.failed(opened.prompt.id, str(failure))
+        self._heed_guards()
+        if getattr(failure, "may_have_generated", False) and len(self._lost) < _REMEMBERED:
+            self._lost.update((draw.order, index) for index in draw.indices)
         if self._giving_up:
-            self._arrive(_Arrival(opened, draw, [], str(failure), Outcome.FAILED))
+            self._arrive(Arrival(opened, draw, [], str(failure), Outcome.FAILED))
         else:
             self._apply(opened, self._schedule.failed(draw))
+
+    def _wake_up(self) -> None:
+        self._wake.set()
+
+    def _heed_guards(self) -> None:
+        tripped = self._oversight.tripped
+        if tripped is not None and not self._stopping:
+            self._fail(tripped)
 
     def _fail(self, error: RSRError) -> None:
         """End the run; what is in flight has been paid for and may still come, but not for ever."""
@@ -287,8 +314,8 @@ class Engine:
 
     # What came back
 
-    def _arrive(self, arrival: _Arrival) -> None:
-        self._arrived.append(arrival)
+    def _arrive(self, arrival: Arrival) -> None:
+        self._arrived.put(arrival)
         self._flush_soon()
 
     def _flush_soon(self) -> None:
@@ -296,82 +323,58 @@ class Engine:
             self._flushing = True
             self._loop.call_soon(self._flush)
 
-    def _flush(self) -> None:
+    def _flush(self, ended: bool = False) -> None:
         """Commit what has arrived in this turn of the loop, then tell the schedule."""
         self._flushing = False
-        arrived, self._arrived = self._arrived, deque()
-        verdicts, self._verdicts = self._verdicts, deque()
-        try:
-            # Whatever a formatter of the user's raises must end the run, not leave it waiting for ever.
-            with boundary(PluginError, "what decides on the rollouts failed"):
-                self._take_completions(self._counting(arrived))
-                self._take_verdicts(verdicts)
-        except RSRError as error:
-            self._fail(error)
+        judged, self._judged = self._judged, []
+        batch = Batch([], [], judged)
+        for arrival in self._arrived.take(ended):
+            self._prepare(arrival, batch)
+        if self._arrived.refused_from_the_start:
+            self._fail(SamplerStopped(self._arrived.refused_from_the_start))
+        if batch.drawn or batch.judged:
+            self._store.count(**self._oversight.uncounted(self._loop.time()))
+            self._commits.put(batch)
         self._wake.set()
 
-    def _take_completions(self, arrived: Sequence[_Arrival]) -> None:
-        new: list[NewRollout] = []
-        drawn: list[tuple[_Arrival, list[Rollout]]] = []
-        for arrival in arrived:
-            opened, rollouts = arrival.open, []
-            for rollout, completion in self._rollouts(arrival):
-                said = None
-                if rollout.outcome is Outcome.OK and opened.stream.stop is None:
-                    verdict = self._judging.ask(Case(opened, opened.prompt, opened.reference, rollout))
-                    if verdict is not None:
-                        rollout.verdict = verdict
-                        said = Said(verdict, opened.reference.key, opened.verifier)
-                new.append(NewRollout(opened.prompt, rollout, completion, said))
-                rollouts.append(rollout)
-            drawn.append((arrival, rollouts))
-        if new:
-            self._store.add(new)
-        for arrival, rollouts in drawn:
-            self._count(rollouts)
+    def _prepare(self, arrival: Arrival, batch: Batch) -> None:
+        """Make rollouts of what arrived, with their verdicts where they are there at once."""
+        opened, rollouts = arrival.open, []
+        for rollout, completion in arrival.rollouts(self._settings.limit):
+            said = None
+            if rollout.outcome is Outcome.OK and opened.stream.stop is None:
+                verdict = self._judging.ask(Case(opened, opened.prompt, opened.reference, rollout))
+                if verdict is not None:
+                    rollout.verdict = verdict
+                    said = Said(verdict, opened.reference.key, opened.verifier)
+            if self._lost and (opened.prompt.order, rollout.index) in self._lost:
+                self._lost.discard((opened.prompt.order, rollout.index))
+                rollout.redrawn = True
+            batch.rows.append(NewRollout(opened.prompt, rollout, completion, said))
+            rollouts.append(rollout)
+        batch.drawn.append((arrival, rollouts))
+
+    def _take(self, batch: Batch) -> None:
+        """What is on disk counts now."""
+        for arrival, rollouts in batch.drawn:
+            self._drawn_in_pass += len(rollouts)
+            self._oversight.came(arrival.open.prompt.id, rollouts)
             self._apply(arrival.open, self._schedule.drawn(arrival.draw, rollouts))
-
-    def _rollouts(self, arrival: _Arrival) -> Iterator[tuple[Rollout, Completion]]:
-        draw, base, limit = arrival.draw, arrival.open.base, self._settings.limit
-        if arrival.message is not None:
-            for index in draw.indices if arrival.outcome is Outcome.FAILED else [draw.start]:
-                outcome, seed = arrival.outcome, base + index
-                yield Rollout(index=index, outcome=outcome, seed=seed, limit=limit), Completion(text=arrival.message)
-            return
-        for offset, completion in enumerate(arrival.completions):
-            index = draw.start + offset
-            yield to_rollout(completion, index, seed=base + index, limit=limit), completion
-
-    def _counting(self, arrived: Sequence[_Arrival], ended: bool = False) -> list[_Arrival]:
-        """What may count: refusals only after the server has answered anything, or when nothing more comes."""
-        refused = [arrival for arrival in arrived if arrival.message and arrival.outcome is Outcome.REFUSED]
-        others = [arrival for arrival in arrived if arrival not in refused]
-        counting = self._refusals.sift(refused, ended or any(arrival.completions for arrival in others))
-        if self._refusals.tripped:
-            last = self._refusals.held[-1].message
-            self._fail(
-                SamplerStopped(f"the server refused the first {REFUSED_AT_START} prompts, the last with: {last}")
-            )
-        return [*counting, *others]
+        for opened, rollout, verdict in batch.judged:
+            rollout.verdict = verdict
+            self._oversight.judged(opened.prompt.id, rollout)
+            self._apply(opened, self._schedule.judged(opened.prompt.order, rollout.index, verdict))
+        self._heed_guards()
 
     # Verdicts
 
-    def _judged(self, case: Case, verdict: Verdict) -> None:
-        self._verdicts.append((case.asker, case.rollout, verdict))
+    def _hear(self, case: Case, verdict: Verdict) -> None:
+        self._judged.append(Judged(case.asker, case.rollout, verdict))
         self._flush_soon()
-
-    def _take_verdicts(self, verdicts: Sequence[tuple[_Open, Rollout, Verdict]]) -> None:
-        self._store.add_verdicts(
-            NewVerdict(opened.prompt, rollout, Said(verdict, opened.reference.key, opened.verifier))
-            for opened, rollout, verdict in verdicts
-        )
-        for opened, rollout, verdict in verdicts:
-            self._count_verdict(rollout, verdict)
-            self._apply(opened, self._schedule.judged(opened.prompt.order, rollout.index, verdict))
 
     # Bookkeeping
 
-    def _apply(self, opened: _Open, update: Update) -> None:
+    def _apply(self, opened: Open, update: Update) -> None:
         for draw in update.cancel:
             task = self._tasks.pop((draw.order, draw.start), None)
             if task is not None:
@@ -380,18 +383,5 @@ class Engine:
         if update.closed:
             self._opened.pop(opened.prompt.order, None)
             self.progress.closed(opened.stream.stop)
+            self._oversight.closed(opened.prompt.id)
         self._wake.set()
-
-    def _count(self, rollouts: Sequence[Rollout]) -> None:
-        for rollout in rollouts:
-            self._drawn_in_pass += 1
-            self.progress.drawn(rollout)
-            if rollout.verdict is not None:
-                self._count_verdict(rollout, rollout.verdict)
-            elif rollout.outcome is not Outcome.OK:
-                rollout.forget_text()
-
-    def _count_verdict(self, rollout: Rollout, verdict: Verdict) -> None:
-        rollout.verdict = verdict
-        rollout.forget_text()
-        self.progress.judged(verdict, passed=self._settings.passes(rollout))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -20,11 +21,12 @@ from rsr.parts import NOTHING, Given, Parts, build
 from rsr.prompts import Prompts
 from rsr.redaction import Redactor, redacted
 from rsr.replay import Stored, replay
-from rsr.schedule import Stream
 from rsr.session import Ended, exit_code
-from rsr.stats import Stats
 from rsr.store.rollouts import RolloutStore
 from rsr.store.rundir import RunDir
+from rsr.writing import figures
+
+log = logging.getLogger("rsr")
 
 _FRESH = 60.0  # seconds since the last heartbeat
 
@@ -39,6 +41,8 @@ class Opened:
             raise RunDirError(f"{self.run_dir.path}: its prompts have not been read yet; rsr run {self.run_dir.path}")
         self.prompts = Prompts(self.run_dir.prompts)
         self.store = RolloutStore(self.run_dir.rollouts, self._sampling_key(), readonly=True)
+        for problem in self.store.problems:
+            log.warning("%s", problem)
 
     def _sampling_key(self) -> bytes:
         """Of what was sampled here: the config can't name a sampler that a Python caller handed over."""
@@ -70,12 +74,8 @@ def opened(loaded: Loaded, given: Given = NOTHING) -> Iterator[Opened]:
 def status(loaded: Loaded) -> tuple[Ended, str | None]:
     """The figures of a run as it stands, and who is at work in it."""
     with opened(loaded) as run:
-        stats = Stats(run.parts.passes)
-        for stored in run.replay(run.parts.limit):
-            stream = Stream(stored.prompt.order, run.parts.rules, run.parts.needs, stored.rollouts)
-            stats.add(stream, stored.rollouts, {})
-        rows = {name: _lines(run.run_dir.train / f"{name}.jsonl") for name in run.parts.formatters}
-        summary = stats.summary(rows)
+        rows = run.run_dir.rows(run.parts.formatters)
+        summary = figures(run.parts, run.prompts, run.store, rows)
         return Ended(run.run_dir, summary, exit_code(summary)), holder(run.run_dir)
 
 
@@ -103,10 +103,3 @@ def holder(run_dir: RunDir) -> str | None:
     if host == socket.gethostname() and not psutil.pid_exists(int(pid or 0)):
         return None
     return f"process {pid} on {host}"
-
-
-def _lines(path: Path) -> int:
-    if not path.exists():
-        return 0
-    with path.open("rb") as file:
-        return sum(1 for _ in file)

@@ -9,15 +9,20 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
+from rsr.budgets import Allowed, Budget, Prices, Spent
 from rsr.config import Loaded, sampling_identity, sampling_key
 from rsr.errors import ConfigError, PluginError
 from rsr.formatters import FORMATTERS
+from rsr.guards import Guards, Limits
 from rsr.messages import sampled_messages
+from rsr.oversight import Oversight
+from rsr.progress import Progress
 from rsr.redaction import Redactor
 from rsr.registry import checked, nearest
 from rsr.samplers import SAMPLERS
 from rsr.schedule import Needs, Rules, combined_needs
 from rsr.sections import FormatterConfig, RunConfig, SamplerConfig
+from rsr.store.rollouts import RolloutStore
 from rsr.types import NO_LIMIT, Formatter, Message, Prompt, Rollout, Sampler
 from rsr.verifiers.check import Check
 from rsr.verifiers.pool import Pool
@@ -27,6 +32,9 @@ PYTHON = "python:"
 """Before the name of a verifier or formatter that `rsr.run` was handed, in the config of its run directory."""
 
 AUTO_SPECULATE = 0.25
+
+_OURS = {"may_cancel", "data_config"}
+"""Parameters of samplers that are no keys of the config: what they may know of the rest of it."""
 
 _METERED = (
     "api.openai.com",
@@ -80,10 +88,27 @@ class Parts(NamedTuple):
         sampler = self.config.sampler
         return sampled_messages(prompt.messages, sampler.system_prompt, sampler.prompt_suffix)
 
+    @property
+    def prices(self) -> Prices:
+        """US dollars for a million tokens."""
+        return Prices(**self.config.sampler.prices.model_dump())
+
     def passes(self, rollout: Rollout) -> bool:
         """Whether a rollout passes by the first formatter's threshold."""
         threshold = getattr(next(iter(self.formatters.values())), "pass_threshold", 1.0)
         return rollout.score is not None and rollout.score >= threshold
+
+    def oversight(self, progress: Progress, store: RolloutStore, redact: Callable[[str], str]) -> Oversight:
+        """Guards, and the budget less what all starts of the run have spent so far."""
+        config = self.config
+        limits = None if config.guards is None else Limits(**config.guards.model_dump())
+        budget = Budget(Allowed(**config.budget.model_dump()))
+        if any(budget.allowed):
+            counted = store.counters()
+            requests, seconds = int(counted.get("requests", 0)), counted.get("seconds", 0.0)
+            spent = Spent(*store.totals(), requests=requests, seconds=seconds)
+            budget = Budget(budget.allowed, spent, self.prices, config.sampler.max_tokens)
+        return Oversight(progress, Guards(limits, self.passes, redact), budget, self.passes)
 
     def close(self) -> None:
         """Stop the verifiers' processes."""
@@ -175,7 +200,8 @@ def _rules(config: RunConfig) -> Rules:
     sampling = config.sampling
     speculate = sampling.speculate
     if isinstance(speculate, str):
-        speculate = 0.0 if _metered(config.sampler) else AUTO_SPECULATE
+        billed = config.sampler.prices.completion is not None or _metered(config.sampler)
+        speculate = 0.0 if billed else AUTO_SPECULATE
     return Rules(
         max_rollouts=sampling.max_rollouts,
         step_size=sampling.step_size,
@@ -202,13 +228,13 @@ def _sampler(loaded: Loaded, rules: Rules, redactor: Redactor) -> Sampler:
     key = config.api_key or os.environ.get("OPENAI_API_KEY")
     redactor.add(key)
     common = {name: getattr(config, name) for name in SamplerConfig.model_fields if name != "type"}
-    common |= {"api_key": key, "may_cancel": rules.speculate > 0}
+    common |= {"api_key": key, "may_cancel": rules.speculate > 0, "data_config": loaded.config.data}
     factory = SAMPLERS.load(config.type)
     names = set(inspect.signature(factory).parameters)
     for name in extra:
-        if name not in names:
+        if name not in names - _OURS:
             where = loaded.where(f"sampler.{name}")
-            hint = nearest(name, {*SamplerConfig.model_fields, *names} - {"may_cancel"})
+            hint = nearest(name, {*SamplerConfig.model_fields, *names} - _OURS)
             raise ConfigError(f"sampler.{name}: unknown key{where}; {hint}")
     own = checked(factory, extra, "sampler") if extra else {}
     sampler = factory(**{name: value for name, value in common.items() if name in names}, **own)

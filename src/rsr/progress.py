@@ -16,11 +16,13 @@ class Progress:
         started: monotonic time.
         replayed: prompts that had rollouts before.
         done: prompts that are closed for now: satisfied, out of budget, refused or incomplete.
+        held_up: what holds everything up, in a few words; empty: nothing.
     """
 
     def __init__(self, total: int) -> None:
         self.total = total
         self.started = time.monotonic()
+        self.held_up = ""
         self.replayed = self.done = 0
         self.satisfied = self.incomplete = self.refused = 0
         self.requests = self.in_flight = self.failed_requests = 0

@@ -19,6 +19,7 @@ _PATHS = (
     "verifier.type",
     "sampler.type",
     "sampler.replies",
+    "sampler.answers",
     "sampler.model_path",
     "formatter.type",
 )

@@ -32,6 +32,7 @@ def missing_verdicts(replayed: Iterable[Stored], store: RolloutStore, verificati
 
     def commit() -> None:
         nonlocal committed
+        store.count(commits=1)
         store.add_verdicts(done)
         done.clear()
         committed = time.monotonic()

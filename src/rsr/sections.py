@@ -269,10 +269,11 @@ class GuardsConfig(Section):
     """Share of verdicts that are verifier errors."""
     no_answer: float | None = Field(0.8, gt=0, le=1)
     """Share of verdicts without an answer."""
-    identical: float | None = Field(0.5, gt=0, le=1)
-    """Share of responses equal to another one of the same prompt (a cache, or a server that ignores seeds)."""
+    identical: float | None = Field(0.8, gt=0, le=1)
+    """Share of a prompt's further responses of more than 20 characters that repeat an earlier one of it (a cache, or a
+    server that ignores seeds)."""
     pass_rate: int | None = Field(500, ge=10)
-    """So many scored rollouts in a row that all pass, or all fail."""
+    """So many scored rollouts in a row that all pass, or all fail; more where the other is rare anyway."""
 
 
 class RunConfig(Section):

@@ -6,20 +6,18 @@ A `Session` holds a run directory for one command: `sample` (rsr run), `verify` 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
 import rsr
+from rsr import freshness
 from rsr import prompts as prompts_index
 from rsr.config import Loaded, changes, key_class
 from rsr.engine import Engine
-from rsr.errors import InputError, PluginError, RSRError, RunDirError, boundary
+from rsr.errors import BudgetSpent, GuardTripped, InputError, RSRError, RunDirError
 from rsr.loading import work_dir
 from rsr.parts import NOTHING, PYTHON, Given, build
 from rsr.progress import Progress
@@ -27,14 +25,12 @@ from rsr.prompts import Change, Prompts
 from rsr.redaction import Redactor, redacted
 from rsr.replay import Stored, replay
 from rsr.reverify import missing_verdicts
-from rsr.schedule import Stream
 from rsr.sections import KeyClass
 from rsr.settings import Settings
 from rsr.signals import Signals
-from rsr.stats import Stats, why_no_row
 from rsr.store.rollouts import RolloutStore
-from rsr.store.rundir import EventLog, Lease, RunDir, StoredConfig, write_atomically
-from rsr.training_files import TrainingFiles
+from rsr.store.rundir import EventLog, Lease, RunDir, StoredConfig
+from rsr.writing import figures, write_files
 
 log = logging.getLogger("rsr")
 
@@ -149,6 +145,7 @@ class Session:
             self.parts.config.seed,
             self.run_dir.prompts,
             check=self.parts.verification.problem,
+            keys=self.parts.verification,
             check_key=verifier,
             rows=self.given.rows,
             accept=self._accept,
@@ -197,7 +194,9 @@ class Session:
         differ = changes(old.values, values) if old else {}
         if old is not None and not differ and old.identity == redacted(self.parts.identity):
             return
-        decided = [key for key in differ if key_class(key) is KeyClass.DECISIONS and not key.startswith("data.")]
+        decided = [
+            key for key in differ if key_class(key) is KeyClass.DECISIONS and not key.startswith(("data.", "budget."))
+        ]
         if old is not None and decided:
             self.watch.warn(
                 f"{self.run_dir.path} was made with another {', '.join(decided)}: its files are written anew"
@@ -224,7 +223,12 @@ class Session:
 
     def store(self, readonly: bool = False) -> RolloutStore:
         """The rollouts."""
-        return RolloutStore(self.run_dir.rollouts, self.parts.sampling_key, readonly, self.redactor)
+        store = RolloutStore(
+            self.run_dir.rollouts, self.parts.sampling_key, readonly, self.redactor, self.parts.config.store
+        )
+        for problem in store.problems:
+            self._tell(problem)
+        return store
 
     # Acting
 
@@ -235,11 +239,20 @@ class Session:
             error, code = self._sampled(store)
             self.watch.writing()
             try:
-                summary = self.write(store)
-            except (RSRError, OSError) as later:
-                raise error or later from None
+                summary = self.write(store, unless_fresh=error is None)
+            except RSRError as later:
+                error = error or later
+                try:
+                    summary = self._figures(store)
+                except RSRError:
+                    raise error from None
         finally:
             store.close()
+        if isinstance(error, BudgetSpent) and not summary["prompts"]["incomplete"]:
+            error = code = None  # it was just enough
+        if isinstance(error, GuardTripped):
+            for example in error.examples:
+                self._tell(f"for example {example}")
         return self._ended(summary, code, error)
 
     def _sampled(self, store: RolloutStore) -> tuple[RSRError | None, int | None]:
@@ -256,21 +269,23 @@ class Session:
                 runner.run(sampler.close())
 
     async def _drive(self, store: RolloutStore, started: bool) -> tuple[RSRError | None, int | None]:
-        prompts = Prompts(self.run_dir.prompts)
+        parts, prompts = self.parts, Prompts(self.run_dir.prompts)
         progress = Progress(len(prompts))
         engine = Engine(
             self._settings(),
-            self.parts.sampler,
-            self.parts.verification,
+            parts.sampler,
+            parts.verification,
             store,
             lambda: self._replay(prompts, store),
             progress,
+            parts.oversight(progress, store, self.redactor),
+            self._tell,
             started=started,
             give_up=self.options.give_up,
         )
         self.watch.begin(progress, self.run_dir.path)
         signals = Signals(engine)
-        ticking = asyncio.create_task(self._tick())
+        ticking = asyncio.create_task(self._tick(progress))
         try:
             await engine.run()
         except RSRError as error:
@@ -292,59 +307,48 @@ class Session:
             messages=parts.messages,
             passes=parts.passes,
             grace=parts.config.stop_grace,
+            wait_for_room=parts.config.store.wait_for_room,
         )
 
-    async def _tick(self) -> None:
+    def _tell(self, text: str) -> None:
+        self.watch.warn(text)
+        self.events.write("warning", text=text)
+
+    async def _tick(self, progress: Progress) -> None:
         while True:
             await asyncio.sleep(0.25)
             self._lease.beat()
+            held_up = getattr(self.parts.sampler, "state", "")
+            if held_up and not progress.held_up:
+                self._tell(held_up)
+            progress.held_up = held_up
             self.watch.tick()
 
     def _replay(self, prompts: Prompts, store: RolloutStore) -> Iterator[Stored]:
         return replay(prompts, store, self.parts.verification, self.parts.limit)
 
-    def write(self, store: RolloutStore) -> dict[str, Any]:
-        """Write training files, provenance and summary from what is stored."""
-        parts, partial = self.parts, self.options.partial
+    def _figures(self, store: RolloutStore) -> dict[str, Any]:
+        """The summary alone, where the files could not be written."""
         prompts = Prompts(self.run_dir.prompts)
-        files = TrainingFiles(self.run_dir, parts.formatters, parts.messages)
-        stats = Stats(parts.passes)
-        dropped = self.run_dir.summary / "dropped.jsonl"
-        staged = dropped.with_name("dropped.jsonl.new")
-        skipped = 0
         try:
-            with staged.open("wb") as listing:
-                for line, reason in prompts.skipped():
-                    skipped += 1
-                    listing.write(_json_line({"line": line, "reason": reason}))
-                for stored in self._replay(prompts, store):
-                    with boundary(PluginError, "what decides on the rollouts failed"):
-                        stream = Stream(stored.prompt.order, parts.rules, parts.needs, stored.rollouts)
-                    without = self._write_prompt(files, store, stored, stream, partial)
-                    stats.add(stream, stored.rollouts, without)
-                    for name, reason in without.items():
-                        listing.write(_json_line({"id": stored.prompt.id, "file": f"{name}.jsonl", "reason": reason}))
-            files.commit()
-            staged.replace(dropped)
-        except BaseException:
-            files.discard()
-            raise
+            return figures(self.parts, prompts, store, self.run_dir.rows(self.parts.formatters))
         finally:
             prompts.close()
-        summary = stats.summary(files.counts, skipped)
-        write_atomically(self.run_dir.summary / "stats.json", json.dumps(summary, indent=2) + "\n")
-        return summary
 
-    def _write_prompt(
-        self, files: TrainingFiles, store: RolloutStore, stored: Stored, stream: Stream, partial: bool
-    ) -> dict[str, str]:
-        reason = why_no_row(stream, stored.rollouts)
-        if reason == "incomplete" and partial and stream.valid:
-            reason = None
-        if reason is not None:
-            return dict.fromkeys(self.parts.formatters, reason)
-        store.fill(stored.prompt, stream.valid)
-        return files.add(stored.prompt, stream.valid)
+    def write(self, store: RolloutStore, unless_fresh: bool = False) -> dict[str, Any]:
+        """Write training files, provenance and summary from what is stored."""
+        run_dir, parts, partial = self.run_dir, self.parts, self.options.partial
+        prompts = Prompts(run_dir.prompts)
+        try:
+            stamp = None if partial else freshness.stamp(run_dir, parts, prompts, store)
+            fresh = freshness.is_fresh(run_dir, stamp) if unless_fresh else None
+            if fresh is not None:
+                return fresh
+            summary = write_files(run_dir, parts, prompts, store, partial)
+            freshness.note(run_dir, stamp)
+            return summary
+        finally:
+            prompts.close()
 
     def verify(self) -> tuple[int, Ended]:
         """Make every missing verdict on what is stored, then write the files; the number of verdicts made."""
@@ -372,7 +376,7 @@ class Session:
 
     def _ended(self, summary: dict[str, Any], code: int | None, error: RSRError | None) -> Ended:
         if code is None:
-            code = exit_code(summary)
+            code = error.exit_code if error else exit_code(summary)
         self.events.write("ended", exit_code=code, error=str(error) if error else None, summary=summary)
         return Ended(self.run_dir, summary, code, error)
 
@@ -390,7 +394,3 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
     except ImportError:
         return None
     return uvloop.new_event_loop
-
-
-def _json_line(value: Any) -> bytes:
-    return msgspec.json.encode(value) + b"\n"

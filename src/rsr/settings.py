@@ -21,6 +21,7 @@ class Settings(NamedTuple):
         messages: a prompt's messages as they are sent.
         passes: whether a rollout passes, for the display.
         grace: seconds that a stop waits for what is in flight.
+        wait_for_room: seconds that a full disk is waited for.
     """
 
     rules: Rules
@@ -31,3 +32,4 @@ class Settings(NamedTuple):
     messages: Callable[[Prompt], list[Message]]
     passes: Callable[[Rollout], bool]
     grace: float = 60.0
+    wait_for_room: float = 300.0

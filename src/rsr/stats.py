@@ -6,9 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from rsr.budgets import Prices
 from rsr.schedule import Stop, Stream
 from rsr.types import Outcome, Rollout
 
+_UNPRICED = Prices()
+_NAMED = 10  # prompts that the last line names
 _INVALID = (Outcome.TRUNCATED, Outcome.FILTERED, Outcome.EMPTY, Outcome.FAILED)
 
 
@@ -17,25 +20,32 @@ class Stats:
 
     Args:
         passes: whether a rollout passes; the first formatter's threshold.
+        prices: US dollars for a million tokens.
     """
 
-    def __init__(self, passes: Callable[[Rollout], bool]) -> None:
+    def __init__(self, passes: Callable[[Rollout], bool], prices: Prices = _UNPRICED) -> None:
         self._passes = passes
+        self._prices = prices
         self.stops: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
         self.unscored: Counter[str] = Counter()
         self.without: dict[str, Counter[str]] = {}
         self.incomplete: Counter[str] = Counter()
+        self.incomplete_ids: list[str] = []
         self.used = self.stored = 0
         self.scored = self.passed = 0
         self.first_scored = self.first_passed = 0
+        self.redrawn = _Lengths()
+        self.drawn_once = _Lengths()
         self.prompt_tokens = self.completion_tokens = self.used_completion_tokens = 0
 
-    def add(self, stream: Stream, rollouts: Sequence[Rollout], without: Mapping[str, str]) -> None:
+    def add(self, id: str, stream: Stream, rollouts: Sequence[Rollout], without: Mapping[str, str]) -> None:
         """One prompt: where it stands, all its stored rollouts, and why formatters wrote no row."""
         self.stops[stream.stop.value if stream.stop else "incomplete"] += 1
         if stream.stop is None:
             self.incomplete[why_open(stream)] += 1
+            if len(self.incomplete_ids) < _NAMED:
+                self.incomplete_ids.append(id)
         for name, reason in without.items():
             self.without.setdefault(name, Counter())[reason] += 1
         for rollout in rollouts:
@@ -47,6 +57,7 @@ class Stats:
         self.stored += 1
         self.used += used
         self.outcomes[rollout.outcome.value] += 1
+        (self.redrawn if rollout.redrawn else self.drawn_once).add(rollout.completion_tokens)
         self.prompt_tokens += rollout.prompt_tokens or 0
         self.completion_tokens += rollout.completion_tokens or 0
         self.used_completion_tokens += (rollout.completion_tokens or 0) if used else 0
@@ -74,6 +85,7 @@ class Stats:
                 "skipped_rows": skipped,
             },
             "incomplete_reasons": dict(self.incomplete),
+            "incomplete_first": self.incomplete_ids,
             "files": {
                 name: {"rows": count, "prompts_without_row": dict(self.without.get(name, {}))}
                 for name, count in rows.items()
@@ -98,8 +110,36 @@ class Stats:
                 "prompt": self.prompt_tokens,
                 "completion": self.completion_tokens,
                 "completion_used": self.used_completion_tokens,
+                "usd": self._usd(),
+            },
+            # Redrawing what took too long favours short answers: when these lengths differ, raise sampler.timeout.
+            "redrawn": {
+                "rollouts": self.redrawn.count,
+                "mean_tokens": self.redrawn.mean,
+                "mean_tokens_of_the_rest": self.drawn_once.mean,
             },
         }
+
+    def _usd(self) -> float | None:
+        cost = self._prices.cost(self.prompt_tokens, self.completion_tokens)
+        return None if cost is None else round(cost, 6)
+
+
+class _Lengths:
+    """Adds up lengths in tokens, where they are known."""
+
+    def __init__(self) -> None:
+        self.count = self._known = self._sum = 0
+
+    def add(self, tokens: int | None) -> None:
+        self.count += 1
+        if tokens is not None:
+            self._known += 1
+            self._sum += tokens
+
+    @property
+    def mean(self) -> float | None:
+        return round(self._sum / self._known, 1) if self._known else None
 
 
 def why_no_row(stream: Stream, rollouts: Sequence[Rollout]) -> str | None:

@@ -50,12 +50,22 @@ class TrainingFiles:
         except OSError as cause:
             raise StoreError(f"{self._staged}: can't be written: {cause.strerror}") from cause
 
+    def reads(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
+        """Those of a decided prompt's rollouts whose texts are needed for its rows."""
+        wanted: dict[int, Rollout] = {}
+        for name, formatter in self._formatters.items():
+            reads = getattr(formatter, "reads", None)
+            with boundary(FormatterFailed, f"formatter {name}"):
+                for rollout in rollouts if reads is None else reads(rollouts):
+                    wanted[rollout.index] = rollout
+        return list(wanted.values())
+
     def add(self, prompt: Prompt, rollouts: Sequence[Rollout]) -> dict[str, str]:
         """Write the rows of a decided prompt.
 
         Args:
             prompt: the prompt.
-            rollouts: the valid ones of its decided prefix, with texts.
+            rollouts: the valid ones of its decided prefix; those that `reads` names, with texts.
 
         Returns:
             For each formatter that wrote no row, why.

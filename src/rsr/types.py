@@ -80,11 +80,13 @@ class Completion(msgspec.Struct, frozen=True, kw_only=True):
     reasoning: str | None = None
     """Reasoning that the server gave in a field of its own."""
     finish_reason: str = "stop"
-    """`stop`, `length`, `content_filter`, or whatever the server said."""
+    """`stop`, `length`, `content_filter`, or whatever the server said; `timeout`: cut by our own limit of time."""
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     model: str | None = None
     """The model that the reply names."""
+    redrawn: bool = False
+    """An earlier try for it failed after generation may have begun. Redrawing what takes long favours short answers."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
@@ -120,6 +122,8 @@ class Rollout(msgspec.Struct, kw_only=True):
     answer_key: int = 0
     """Hash of the final answer after trimming white space: equal keys are equal answers."""
     has_reasoning: bool = False
+    redrawn: bool = False
+    """An earlier request for it failed after generation may have begun."""
     response: str = ""
     """The final answer. Empty while only decisions are made; filled in when rows are written."""
     reasoning: str = ""
@@ -143,7 +147,11 @@ class Rollout(msgspec.Struct, kw_only=True):
 
 @runtime_checkable
 class Sampler(Protocol):
-    """Turns a request into completions. Cancelling the task that awaits `sample` ends the generation."""
+    """Turns a request into completions. Cancelling the task that awaits `sample` ends the generation.
+
+    Looked for, and may be left out: `drain()`, called when the run ends (what was not sent yet raises `RequestFailed`),
+    and `state`, in a few words what holds everything up.
+    """
 
     @property
     def max_in_flight(self) -> int | None:
@@ -194,7 +202,7 @@ class Verifier(Protocol):
 class Formatter(Protocol):
     """Says what a prompt still needs and writes its rows. Sees valid rollouts only, in index order.
 
-    `missing` and `dataset_info` may be left out.
+    `missing`, `reads` and `dataset_info` may be left out.
     """
 
     @property
@@ -212,6 +220,9 @@ class Formatter(Protocol):
 
     def missing(self, rollouts: Sequence[Rollout]) -> str:
         """In one word why there is no row: `no_pass`, `no_fail`, ..."""
+
+    def reads(self, rollouts: Sequence[Rollout]) -> Sequence[Rollout]:
+        """Those whose texts `rows` looks at; without this method all are fetched."""
 
     def dataset_info(self) -> Mapping[str, Any] | None:
         """Its entry in LLaMA-Factory's `dataset_info.json` less the file name; None: no trainer reads it."""

@@ -61,6 +61,10 @@ class DPO:
         }
         yield FormattedRow(with_images(row, prompt), (chosen.index, rejected.index))
 
+    def reads(self, rollouts: Sequence[Rollout]) -> Sequence[Rollout]:
+        """The pair."""
+        return self._pair(rollouts) or ()
+
     def missing(self, rollouts: Sequence[Rollout]) -> str:
         """`no_pass`, `no_fail`, or `no_difference` where the same answer was judged both ways."""
         passes, fails = self._sides(rollouts)

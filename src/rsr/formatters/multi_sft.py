@@ -56,7 +56,7 @@ class MultiSFT:
 
     def rows(self, prompt: Prompt, rollouts: Sequence[Rollout]) -> Iterator[FormattedRow]:
         """One row: the best first, ties by lowest index; of equal answers the first."""
-        unique = self._unique(rollouts)[: self.num_responses]
+        unique = self.reads(rollouts)
         if len(unique) < self.min_responses:
             return
         row = {
@@ -64,6 +64,10 @@ class MultiSFT:
             "responses": [with_reasoning(rollout, self.reasoning) for rollout in unique],
         }
         yield FormattedRow(with_images(row, prompt), tuple(rollout.index for rollout in unique))
+
+    def reads(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
+        """Those that the row is made of."""
+        return self._unique(rollouts)[: self.num_responses]
 
     def missing(self, rollouts: Sequence[Rollout]) -> str:
         """`no_pass`, or `too_few` where there are fewer than `min_responses`."""

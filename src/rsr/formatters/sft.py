@@ -49,16 +49,23 @@ class SFT:
 
     def needs(self, rollouts: Sequence[Rollout]) -> int:
         """1 until there is a pass; with `best_of`, n valid ones."""
-        no_pass = not any(passed(rollout, self.pass_threshold) for rollout in rollouts)
-        return max(int(no_pass), self.best_of - len(rollouts) if self.best_of > 1 else 0)
+        more = self.best_of - len(rollouts) if self.best_of > 1 else 0
+        threshold = self.pass_threshold
+        for rollout in reversed(rollouts):  # asked after each rollout: where there is a pass, it is mostly the last
+            if passed(rollout, threshold):
+                return max(0, more)
+        return max(1, more)
 
     def rows(self, prompt: Prompt, rollouts: Sequence[Rollout]) -> Iterator[FormattedRow]:
         """One row: the best score, ties by lowest index."""
-        passes = [rollout for rollout in rollouts if passed(rollout, self.pass_threshold)]
-        if passes:
-            best = min(passes, key=lambda rollout: (-(rollout.score or 0.0), rollout.index))
+        for best in self.reads(rollouts):
             messages = [*openai_messages(prompt.messages), assistant_message(best, self.reasoning)]
             yield FormattedRow(with_images({"messages": messages}, prompt), (best.index,))
+
+    def reads(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
+        """The one that the row is made of."""
+        passes = [rollout for rollout in rollouts if passed(rollout, self.pass_threshold)]
+        return [min(passes, key=lambda rollout: (-(rollout.score or 0.0), rollout.index))] if passes else []
 
     def missing(self, rollouts: Sequence[Rollout]) -> str:
         """`no_pass`."""

@@ -12,12 +12,14 @@ Messages = Literal["original", "sampled"]
 
 def passed(rollout: Rollout, threshold: float) -> bool:
     """Whether its score is at least the threshold. No score never passes."""
-    return rollout.score is not None and rollout.score >= threshold
+    verdict = rollout.verdict
+    return verdict is not None and verdict.score is not None and verdict.score >= threshold
 
 
 def failed(rollout: Rollout, threshold: float) -> bool:
     """Whether its score is at most the threshold. No score never fails."""
-    return rollout.score is not None and rollout.score <= threshold
+    verdict = rollout.verdict
+    return verdict is not None and verdict.score is not None and verdict.score <= threshold
 
 
 def check_thresholds(pass_threshold: float, fail_threshold: float | None) -> None:

@@ -1,0 +1,127 @@
+"""From stored rollouts to training files, provenance and summary, in one replay in input order.
+
+train/, provenance/      see `rsr.training_files`
+summary/dropped.jsonl    each prompt without a row, by file, and each row of the input that was skipped, with reasons
+summary/stats.json       the figures
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from rsr.errors import PluginError, boundary
+from rsr.parts import Parts
+from rsr.prompts import Prompts
+from rsr.replay import Stored, pages, replay
+from rsr.schedule import Stream
+from rsr.stats import Stats, why_no_row
+from rsr.store.rollouts import RolloutStore
+from rsr.store.rundir import RunDir, write_atomically
+from rsr.training_files import TrainingFiles
+from rsr.types import Rollout
+
+_TEXTS = 128  # held at once
+
+
+def figures(parts: Parts, prompts: Prompts, store: RolloutStore, rows: Mapping[str, int]) -> dict[str, Any]:
+    """The summary of what is stored, with nothing written.
+
+    Args:
+        parts: the config of now.
+        prompts: the input.
+        store: the rollouts.
+        rows: how many each training file has.
+    """
+    stats = Stats(parts.passes, parts.prices)
+    for stored in replay(prompts, store, parts.verification, parts.limit):
+        stats.add(stored.id, _stream(parts, stored), stored.rollouts, {})
+    return stats.summary(rows, sum(1 for _ in prompts.skipped()))
+
+
+def write_files(
+    run_dir: RunDir, parts: Parts, prompts: Prompts, store: RolloutStore, partial: bool = False
+) -> dict[str, Any]:
+    """Write everything that follows from what is stored; returns the summary.
+
+    Args:
+        run_dir: where.
+        parts: the config of now.
+        prompts: the input.
+        store: the rollouts.
+        partial: write rows of undecided prompts too.
+
+    Raises:
+        StoreError: the disk failed; the old files are left as they were.
+        PluginError: a formatter failed.
+    """
+    files = TrainingFiles(run_dir, parts.formatters, parts.messages)
+    stats = Stats(parts.passes, parts.prices)
+    dropped = run_dir.summary / "dropped.jsonl"
+    staged = dropped.with_name("dropped.jsonl.new")
+    skipped = 0
+    try:
+        with staged.open("wb") as listing:
+            for line, reason in prompts.skipped():
+                skipped += 1
+                listing.write(_json_line({"line": line, "reason": reason}))
+            for page in pages(prompts, store, parts.verification, parts.limit):
+                for prompt in _decided(parts, files, store, page, partial):
+                    without = prompt.without or files.add(prompt.stored.prompt, prompt.stream.valid)
+                    stats.add(prompt.stored.id, prompt.stream, prompt.stored.rollouts, without)
+                    for name, reason in without.items():
+                        entry = {"id": prompt.stored.id, "file": f"{name}.jsonl", "reason": reason}
+                        listing.write(_json_line(entry))
+        files.commit()
+        staged.replace(dropped)
+    except BaseException:
+        files.discard()
+        raise
+    summary = stats.summary(files.counts, skipped)
+    write_atomically(run_dir.summary / "stats.json", json.dumps(summary, indent=2) + "\n")
+    return summary
+
+
+def _stream(parts: Parts, stored: Stored) -> Stream:
+    """Where a prompt stands."""
+    with boundary(PluginError, "what decides on the rollouts failed"):
+        return Stream(stored.order, parts.rules, parts.needs, stored.rollouts)
+
+
+class _Decided(NamedTuple):
+    """A prompt, where it stands, and why no file can have a row of it (empty: that is for the formatters to say)."""
+
+    stored: Stored
+    stream: Stream
+    without: dict[str, str]
+
+
+def _decided(
+    parts: Parts, files: TrainingFiles, store: RolloutStore, page: list[Stored], partial: bool
+) -> Iterator[_Decided]:
+    """The prompts of a page, with the texts of which their rows are made; so many texts at a time fit into memory."""
+    ready: list[_Decided] = []
+    wanted: list[tuple[bytes, Sequence[Rollout]]] = []
+    count = 0
+    for stored in page:
+        stream = _stream(parts, stored)
+        reason = why_no_row(stream, stored.rollouts)
+        if reason == "incomplete" and partial and stream.valid:
+            reason = None
+        ready.append(_Decided(stored, stream, dict.fromkeys(files.counts, reason) if reason else {}))
+        if reason is None:
+            wanted.append((stored.key, files.reads(stream.valid)))
+            count += len(wanted[-1][1])
+        if count >= _TEXTS:
+            store.fill_all(wanted)
+            yield from ready
+            ready, wanted, count = [], [], 0
+    store.fill_all(wanted)
+    yield from ready
+
+
+def _json_line(value: Any) -> bytes:
+    return msgspec.json.encode(value) + b"\n"
