@@ -9,7 +9,6 @@ import random
 import signal
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -19,10 +18,10 @@ from processes import ALL_THREE, Bench, assert_same, data, exported, simulated, 
 pytestmark = pytest.mark.slow  # real processes
 
 RECIPES = {
-    "sft": ("sft", ["data.limit=200"]),
-    "dpo": ("dpo", ["data.limit=150"]),
-    "multi_sft": ("multi_sft", ["data.limit=40"]),
-    "all": ("multi_sft", [ALL_THREE, "data.limit=40"]),
+    "sft": ("sft", ["data.limit=120"]),
+    "dpo": ("dpo", ["data.limit=80"]),
+    "multi_sft": ("multi_sft", ["data.limit=25"]),
+    "all": ("multi_sft", [ALL_THREE, "data.limit=25"]),
 }
 """The recipes as shipped, and all of them in one run; those that draw more on fewer of the prompts."""
 
@@ -33,8 +32,8 @@ Reference = Callable[[str, str], dict[str, bytes]]
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     """A server without faults, whose replies come out of order."""
     folder = tmp_path_factory.mktemp("same")
-    prompts = write_questions(folder / "prompts.jsonl", 200)
-    with simulated(prompts, tokens_per_second=20_000) as server:
+    prompts = write_questions(folder / "prompts.jsonl", 120)
+    with simulated(prompts, tokens_per_second=40_000) as server:
         yield Bench(server, prompts, folder)
 
 
@@ -52,7 +51,7 @@ def reference(bench: Bench) -> Reference:
             )
             found = data(bench.folder / name)
             files = {"sft", "dpo", "multi_sft"} if recipe == "all" else {recipe}
-            assert all(found[f"train/{file}.jsonl"].count(b"\n") > 20 for file in files)
+            assert all(found[f"train/{file}.jsonl"].count(b"\n") >= 20 for file in files)
             made[recipe, schedule] = found
         return made[recipe, schedule]
 
@@ -113,11 +112,11 @@ def test_how_it_is_fetched_does_not_matter(
 @pytest.fixture(scope="module")
 def slow_bench(bench: Bench) -> Iterator[Bench]:
     """The same model, slow enough to be killed in the middle."""
-    with simulated(bench.prompts, tokens_per_second=400) as server:
+    with simulated(bench.prompts, tokens_per_second=800) as server:
         yield bench._replace(server=server)
 
 
-@pytest.mark.parametrize(("recipe", "schedule"), [("sft", "continuous"), ("dpo", "steps"), ("all", "continuous")])
+@pytest.mark.parametrize(("recipe", "schedule"), [("sft", "steps"), ("all", "continuous")])
 def test_ten_kills(slow_bench: Bench, reference: Reference, recipe: str, schedule: str) -> None:
     """At random moments: while it starts, while it samples, while it writes."""
     bench, clean = slow_bench, reference(recipe, schedule)
@@ -155,7 +154,7 @@ def test_signals(slow_bench: Bench, reference: Reference, number: signal.Signals
     name, owed = f"signal-{code}", []
     for part in range(2):
         process = bench.start(name, *arguments, recipe="dpo")
-        goal = bench.server.stats()["delivered"] + 150
+        goal = bench.server.stats()["delivered"] + 80
         assert until(lambda goal=goal: bench.server.stats()["delivered"] >= goal, process)
         ended = process.send(number).ends_with(code)
         assert ended.last.startswith("incomplete: "), part
@@ -170,23 +169,21 @@ def test_signals(slow_bench: Bench, reference: Reference, number: signal.Signals
 # Faults of the way there
 
 MIX = (
-    "429=0.01,429:1=0.005,429:date+2=0.005,408=0.01,500=0.02,502=0.01,503=0.01,504=0.01,529=0.01,reset=0.02,cut=0.02,"
+    "429=0.01,429:1=0.005,429:date+2=0.005,408=0.01,500=0.01,502=0.01,503=0.01,504=0.01,529=0.01,reset=0.02,cut=0.02,"
     "malformed=0.02,truncated=0.02,html=0.02,error200=0.02,nochoices=0.02,noend=0.02,fewer=0.03,plain=0.03,"
     "nousage=0.03,huge:40=0.004,hang=0.004,stall=0.004,drip:1=0.004"
 )
-LIMITS = ["sampler.timeout=2", "sampler.stall_timeout=1.5"]
+LIMITS = ["sampler.timeout=1.5", "sampler.stall_timeout=0.5"]
 
 
-@pytest.mark.parametrize(("recipe", "schedule", "stream"), [("sft", "continuous", True), ("dpo", "steps", False)])
-def test_all_faults_together(bench: Bench, reference: Reference, recipe: str, schedule: str, stream: bool) -> None:
-    clean = reference(recipe, schedule)
-    name = f"mixed-{recipe}"
-    with simulated(bench.prompts, faults=MIX, seed=0) as server:
+def test_all_faults_together(bench: Bench, reference: Reference) -> None:
+    clean = reference("dpo", "steps")
+    with simulated(bench.prompts, faults=MIX) as server:
         faulty = bench._replace(server=server)
-        faulty.run(name, *settings(recipe, schedule), *LIMITS, f"sampler.stream={stream}", recipe=shipped(recipe))
+        faulty.run("mixed", *settings("dpo", "steps"), *LIMITS, "sampler.stream=true", recipe="dpo")
         stats = server.stats()
-    assert_same(bench.folder / name, clean)
-    assert len(stats["faults"]) >= 18
+    assert_same(bench.folder / "mixed", clean)
+    assert len(stats["faults"]) >= 15
     assert stats["retry_after_violations"] == 0
 
 
@@ -216,7 +213,7 @@ def test_all_faults_together(bench: Bench, reference: Reference, recipe: str, sc
         ("huge:100=0.03", True),
         ("hang=0.03", False),
         ("stall=0.04", True),
-        ("drip:3=0.06", True),
+        ("drip:1=0.06", True),
     ],
 )
 def test_each_fault(bench: Bench, reference: Reference, fault: str, stream: bool) -> None:
@@ -225,9 +222,9 @@ def test_each_fault(bench: Bench, reference: Reference, fault: str, stream: bool
     clean = reference(recipe, schedule)
     with simulated(bench.prompts, faults=fault) as server:
         faulty = bench._replace(server=server)
-        limits = [f"data.limit={FEW}", "sampler.timeout=2"]
+        limits = [f"data.limit={FEW}", "sampler.timeout=1"]
         if fault.startswith(("drip", "stall")):
-            limits = [f"data.limit={FEW}", "sampler.stall_timeout=1"]
+            limits = [f"data.limit={FEW}", "sampler.stall_timeout=0.5"]
         name = f"fault-{fault}-{stream}".replace(":", "-")
         faulty.run(name, f"sampling.schedule={schedule}", *limits, f"sampler.stream={stream}", recipe=recipe)
         stats = server.stats()
@@ -241,7 +238,7 @@ def test_each_fault(bench: Bench, reference: Reference, fault: str, stream: bool
         assert data(bench.folder / name)[f"{file}/{recipe}.jsonl"].splitlines() == rows
 
 
-FEW = 24
+FEW = 16
 
 
 # Faults that are outcomes
@@ -268,7 +265,7 @@ def test_what_is_an_outcome_stays_with_its_prompt(bench: Bench, reference: Refer
     assert 20 < len(expected.keys() - touched) < len(expected)
     for prompt in expected.keys() - touched:
         assert found[prompt] == expected[prompt]
-    assert {row["prompt_id"] for row in stored} == {f"q{number}" for number in range(150)}
+    assert {row["prompt_id"] for row in stored} == {f"q{number}" for number in range(80)}
 
 
 def by_prompt(files: dict[str, bytes]) -> dict[str, bytes]:
@@ -279,6 +276,5 @@ def by_prompt(files: dict[str, bytes]) -> dict[str, bytes]:
 
 
 def test_every_file_that_is_compared_is_there(bench: Bench, reference: Reference) -> None:
-    files = {Path(name).parent.name for name in reference("all", "continuous")}
-    assert files == {"train", "provenance"}
-    assert len(reference("all", "continuous")) == 7
+    files = [f"{folder}/{name}.jsonl" for folder in ("provenance", "train") for name in ("dpo", "multi_sft", "sft")]
+    assert sorted(reference("all", "continuous")) == sorted([*files, "train/dataset_info.json"])

@@ -93,10 +93,13 @@ class Parts(NamedTuple):
         """US dollars for a million tokens."""
         return Prices(**self.config.sampler.prices.model_dump())
 
-    def passes(self, rollout: Rollout) -> bool:
-        """Whether a rollout passes by the first formatter's threshold."""
+    @property
+    def passes(self) -> Callable[[Rollout], bool]:
+        """Says whether a rollout passes by the first formatter's threshold."""
         threshold = getattr(next(iter(self.formatters.values())), "pass_threshold", 1.0)
-        return rollout.score is not None and rollout.score >= threshold
+        return lambda rollout: (
+            (verdict := rollout.verdict) is not None and (verdict.score is not None and verdict.score >= threshold)
+        )
 
     def oversight(self, progress: Progress, store: RolloutStore, redact: Callable[[str], str]) -> Oversight:
         """Guards, and the budget less what all starts of the run have spent so far."""

@@ -19,7 +19,7 @@ import heapq
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, NamedTuple
 
-from rsr.types import Formatter, Outcome, Rollout, Verdict
+from rsr.types import Formatter, Outcome, Reason, Rollout, Verdict
 
 Needs = Callable[[Sequence[Rollout]], int]
 """The least number of further valid rollouts that could satisfy everybody; 0: satisfied."""
@@ -124,18 +124,24 @@ class Stream:
     def advance(self) -> None:
         """Move over what has been decided since, stop where the rules say, and bound where that can be."""
         self._ahead_known = False
+        results, valid = self.results, self.valid  # a million prompts go through here before a run goes on
         while self.stop is None:
-            rollout = self.results.get(self.prefix)
-            if rollout is None or not rollout.decided:
+            rollout = results.get(self.prefix)
+            if rollout is None:
                 break
-            if rollout.outcome is Outcome.REFUSED:
+            outcome = rollout.outcome
+            if outcome is Outcome.OK:
+                verdict = rollout.verdict
+                if verdict is None or verdict.reason is Reason.VERIFIER_ERROR:  # `not decided`
+                    break
+                valid.append(rollout)
+                need = self._needs(valid)
+                self.hits += need < self.need
+                self.need = need
+            elif outcome is Outcome.REFUSED:
                 self.stop = Stop.REFUSED
                 break
             self.prefix += 1
-            if rollout.outcome is Outcome.OK:
-                self.valid.append(rollout)
-                before, self.need = self.need, self._needs(self.valid)
-                self.hits += self.need < before
             self._look()
         self._bound()
 

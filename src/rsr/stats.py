@@ -27,7 +27,7 @@ class Stats:
         self._passes = passes
         self._prices = prices
         self.stops: Counter[str] = Counter()
-        self.outcomes: Counter[str] = Counter()
+        self._outcomes = dict.fromkeys(Outcome, 0)
         self.unscored: Counter[str] = Counter()
         self.without: dict[str, Counter[str]] = {}
         self.incomplete: Counter[str] = Counter()
@@ -52,19 +52,22 @@ class Stats:
             self._add_rollout(rollout, used=rollout.index < stream.prefix)
 
     def _add_rollout(self, rollout: Rollout, used: bool) -> None:
-        if rollout.outcome is Outcome.REFUSED:
+        outcome, tokens = rollout.outcome, rollout.completion_tokens
+        if outcome is Outcome.REFUSED:
             return
         self.stored += 1
         self.used += used
-        self.outcomes[rollout.outcome.value] += 1
-        (self.redrawn if rollout.redrawn else self.drawn_once).add(rollout.completion_tokens)
+        self._outcomes[outcome] += 1
+        (self.redrawn if rollout.redrawn else self.drawn_once).add(tokens)
         self.prompt_tokens += rollout.prompt_tokens or 0
-        self.completion_tokens += rollout.completion_tokens or 0
-        self.used_completion_tokens += (rollout.completion_tokens or 0) if used else 0
-        if rollout.outcome is not Outcome.OK:
+        if tokens is not None:
+            self.completion_tokens += tokens
+            if used:
+                self.used_completion_tokens += tokens
+        if outcome is not Outcome.OK:
             return
-        if rollout.score is None:
-            verdict = rollout.verdict
+        verdict = rollout.verdict
+        if verdict is None or verdict.score is None:
             self.unscored[verdict.reason.value if verdict and verdict.reason else "not_verified"] += 1
             return
         passed = self._passes(rollout)
@@ -94,7 +97,7 @@ class Stats:
                 "stored": self.stored,
                 "used": self.used,
                 "surplus": self.stored - self.used,
-                "outcomes": {outcome.value: self.outcomes[outcome.value] for outcome in (Outcome.OK, *_INVALID)},
+                "outcomes": {outcome.value: self._outcomes[outcome] for outcome in (Outcome.OK, *_INVALID)},
                 "scored": self.scored,
                 "passed": self.passed,
                 "unscored": dict(self.unscored),

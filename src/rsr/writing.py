@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from rsr.errors import PluginError, boundary
+from rsr.errors import PluginError, StoreError, boundary
 from rsr.parts import Parts
 from rsr.prompts import Prompts
 from rsr.replay import Stored, pages, replay
@@ -77,6 +77,10 @@ def write_files(
                         listing.write(_json_line(entry))
         files.commit()
         staged.replace(dropped)
+    except OSError as cause:
+        files.discard()
+        fix = f"nothing that was sampled is lost; make room, then rsr format {run_dir.path}"
+        raise StoreError(f"{run_dir.path}: the files can't be written: {cause.strerror}; {fix}") from cause
     except BaseException:
         files.discard()
         raise

@@ -56,7 +56,7 @@ def test_a_store_of_schema_1_is_opened_and_read(readonly: bool, tmp_path: Path) 
     store = RolloutStore(tmp_path, KEY, readonly=readonly)
     assert store.problems == []
     assert (path.read_bytes() == before) == readonly
-    assert store.totals() == (28, 178)
+    assert store.totals()[:2] == (28, 178)
     q, r = store.load([prompt("q"), prompt("r")], [11, 11], limit=128)
     assert q == [
         Rollout(
@@ -109,8 +109,15 @@ def test_a_store_of_schema_2_is_opened_and_read(readonly: bool, tmp_path: Path) 
     restored(tmp_path, 2)
     store = RolloutStore(tmp_path, KEY, readonly=readonly)
     assert store.problems == []
-    assert store.totals() == (35, 187)
-    assert store.counters() == {"rollouts": 6, "prompt_tokens": 35, "completion_tokens": 187, "requests": 3}
+    assert store.totals() == (35, 187, 6, 1)
+    assert store.counters() == {
+        "rollouts": 6,
+        "completions": 6,
+        "uncounted": 1,
+        "prompt_tokens": 35,
+        "completion_tokens": 187,
+        "requests": 3,
+    }
     ((*_, first, last), _) = store.load([prompt("q"), prompt("r")], [11, 11], limit=128)
     assert (first.redrawn, last.redrawn) == (False, True)
     assert last.verdict == Verdict(reason=Reason.NO_ANSWER)
@@ -130,7 +137,7 @@ def test_a_damaged_store_of_schema_1_is_salvaged(tmp_path: Path) -> None:
     assert [row.score for row in q] == [1.0, 0.0, None]
     assert store.completions(prompt("q"), q)[2].text == LONG
     assert [row.outcome for row in r] == [Outcome.EMPTY]
-    assert store.totals() == (28, 178)
+    assert store.totals()[:2] == (28, 178)
     store.close()
 
 

@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,14 @@ from rsr.types import NO_LIMIT, Completion, Prompt, Reason, Rollout, Verdict
 
 PASS, FAIL = Verdict(score=1.0), Verdict(score=0.0)
 BROKEN = Verdict(reason=Reason.VERIFIER_ERROR, detail="timeout")
+
+
+@pytest.fixture(scope="module", autouse=True, params=[1, 64])
+def many(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With the table of where prompts are, and without."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("rsr.store.reading._MANY", request.param)
+        yield
 
 
 def manifest(folder: Path) -> list[dict[str, Any]]:
@@ -154,12 +163,12 @@ def test_totals_and_counters_are_over_all_files_and_starts(tmp_path: Path) -> No
         store.close()
     other = RolloutStore(tmp_path, b"another-key-0000", settings=TINY)
     other.add([new(0, 0, "theirs")])
-    assert other.totals() == (0, 5)
+    assert other.totals()[:2] == (0, 5)
     assert other.counters().get("requests") is None
     other.close()
     for readonly in (True, False):
         store = RolloutStore(tmp_path, KEY, readonly, settings=TINY)
-        assert store.totals() == (OF_A_PROMPT * sum(range(30)), 30 * sum(range(OF_A_PROMPT)))
+        assert store.totals()[:2] == (OF_A_PROMPT * sum(range(30)), 30 * sum(range(OF_A_PROMPT)))
         counters = store.counters()
         assert (counters["requests"], counters["seconds"]) == (9, 1.5)
         store.close()
@@ -376,6 +385,17 @@ def test_a_folder_that_can_not_be_made_is_one_line(tmp_path: Path) -> None:
         RolloutStore(tmp_path / "file" / "rollouts", KEY)
     with pytest.raises(StoreError, match="file"):
         RolloutStore(tmp_path / "rollouts", KEY, settings=local(tmp_path / "file"))
+
+
+def test_prompts_of_more_files_than_the_table_tells_apart_are_all_found(tmp_path: Path) -> None:
+    store = RolloutStore(tmp_path, KEY, settings=TINY)
+    for number in range(12):
+        store.add([*big(number), new(number + 100, 0, "small")])
+    assert len(store._segments) > 10
+    assert [len(all) for all in loaded(store, 112)] == [1] * 12 + [0] * 88 + [1] * 12
+    store.add([new(50, 0, "later")])
+    assert len(loaded(store, 112)[50]) == 1
+    store.close()
 
 
 def test_a_prompt_is_of_one_type(tmp_path: Path) -> None:

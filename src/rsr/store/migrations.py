@@ -7,7 +7,14 @@ from collections.abc import Sequence
 
 from rsr.migrations import Migration
 
-COUNTED = {"rollouts": "1", "prompt_tokens": "prompt_tokens", "completion_tokens": "completion_tokens"}
+_CAME = "outcome NOT IN ('refused', 'failed')"
+COUNTED = {
+    "rollouts": "1",
+    "completions": _CAME,
+    "uncounted": f"{_CAME} AND completion_tokens IS NULL",
+    "prompt_tokens": "prompt_tokens",
+    "completion_tokens": "completion_tokens",
+}
 """Counters that follow from the rollouts, and what each of them counts."""
 
 

@@ -12,12 +12,14 @@ from rsr.store.records import effective
 from rsr.store.salvage import tells_of_damage
 from rsr.store.segment import Segment
 from rsr.store.texts import Damaged, Texts
+from rsr.store.whereabouts import Whereabouts
 from rsr.types import Outcome, Reason, Rollout, Verdict
 
 _OUTCOMES = {outcome.value: outcome for outcome in Outcome}
 _REASONS: dict[str | None, Reason | None] = {None: None, **{reason.value: reason for reason in Reason}}
 _SALVAGE = "run the same command again: what can be read is kept, the rest is sampled again"
 _REMEMBERED = 1 << 16  # verdicts
+_MANY = 64  # prompts asked for at once, from which on a table of where they are pays
 
 
 class Reader:
@@ -31,15 +33,21 @@ class Reader:
     def __init__(self, files: Files | Looking, sampling_key: bytes) -> None:
         self._files, self._sampling_key = files, sampling_key
         self._unpack = Texts().unpack
+        self._whereabouts: Whereabouts | None = None
         self._verdicts: dict[tuple[float | None, str | None, str | None, str | None], Verdict] = {}
 
     def rollouts(self, keys: Sequence[bytes], verdict_keys: Sequence[int], limit: int) -> list[list[Rollout]]:
         """For each prompt key the rollouts that count under `limit` (-1: every row), without texts."""
         found: list[list[Rollout]] = [[] for _ in keys]
         unclear: set[int] = set()  # prompts of which more than one row, or none, of an index may count
-        for segment in self._files.segments:
+        for number, segment in enumerate(self._files.segments):
             with self.guarded(segment):
-                self._load(segment, keys, verdict_keys, found, unclear)
+                places = self._places(keys, number)
+                if places is None:
+                    self._load(segment, keys, verdict_keys, found, range(len(keys)), unclear)
+                elif places:
+                    some, their_verdicts = [keys[at] for at in places], [verdict_keys[at] for at in places]
+                    self._load(segment, some, their_verdicts, [found[at] for at in places], places, unclear)
         for segment in self._files.segments:
             if segment.has_later:
                 with self.guarded(segment):
@@ -48,14 +56,31 @@ class Reader:
             found[at] = effective(_first_of_each(found[at]), limit)
         return found
 
+    def noted(self, key: bytes) -> None:
+        """A prompt has been stored in the file that is written."""
+        if self._whereabouts is not None:
+            self._whereabouts.note(key, len(self._files.segments) - 1)
+
+    def _places(self, keys: Sequence[bytes], number: int) -> list[int] | None:
+        """The positions of keys that may be in a file; None: not known, search for all of them."""
+        if len(self._files.segments) == 1:
+            return None
+        if self._whereabouts is None:
+            if len(keys) < _MANY:
+                return None
+            self._whereabouts = Whereabouts(self._files.segments, self._sampling_key)
+        return self._whereabouts.of(keys, number)
+
     def _load(
         self,
         segment: Segment,
         keys: Sequence[bytes],
         verdict_keys: Sequence[int],
-        found: list[list[Rollout]],
+        found: Sequence[list[Rollout]],
+        places: Sequence[int],
         unclear: set[int],
     ) -> None:
+        """Add what a file holds of some prompts to what was found of them; `places`: by what `unclear` names them."""
         verdict = self._verdict
         for (
             at,
@@ -77,7 +102,7 @@ class Reader:
         ) in segment.rollouts(self._sampling_key, keys, verdict_keys):
             mine = found[at]
             if outcome == "truncated" or (mine and mine[-1].index >= index):
-                unclear.add(at)
+                unclear.add(places[at])
             mine.append(
                 Rollout(
                     index=index,
@@ -120,15 +145,19 @@ class Reader:
         """Text and reasoning field of every rollout, in order."""
         left = dict(enumerate((key, r.index, r.limit) for key, rollouts in wanted for r in rollouts))
         texts: dict[int, tuple[str, str | None]] = {}
-        for segment in self._files.segments:
+        for number, segment in enumerate(self._files.segments):
+            with self.guarded(segment):
+                positions = list(left)
+                places = self._places([left[at][0] for at in positions], number)
+                if places is not None:
+                    positions = [positions[at] for at in places]
+                for position, content in segment.texts(self._sampling_key, [left[at] for at in positions]):
+                    texts[positions[position]] = self._unpack(content)
+            for at in positions:
+                if at in texts:
+                    del left[at]
             if not left:
                 break
-            positions = list(left)
-            with self.guarded(segment):
-                for position, content in segment.texts(self._sampling_key, list(left.values())):
-                    texts[positions[position]] = self._unpack(content)
-            for at in texts:
-                left.pop(at, None)
         if left:
             for segment in self._files.segments:
                 self._damaged(segment, "")

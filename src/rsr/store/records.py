@@ -38,6 +38,10 @@ class Totals(NamedTuple):
 
     prompt_tokens: int
     completion_tokens: int
+    completions: int
+    """What came; no refusals."""
+    uncounted: int
+    """Completions among them without a count of tokens."""
 
 
 def effective(rollouts: Sequence[Rollout], limit: int) -> list[Rollout]:

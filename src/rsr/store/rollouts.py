@@ -101,7 +101,7 @@ class RolloutStore:
             rows = [row for row in rows if not self._is_older(row[0])]
 
         def write() -> None:
-            count = prompt_tokens = completion_tokens = 0
+            count = prompt_tokens = completion_tokens = completions = uncounted = 0
             for new, content in rows:
                 rollout = new.rollout
                 stream = self._live.stream(self._sampling_key, new.prompt.key, new.prompt.id)
@@ -111,11 +111,22 @@ class RolloutStore:
                 count += 1
                 prompt_tokens += rollout.prompt_tokens or 0
                 completion_tokens += rollout.completion_tokens or 0
+                if rollout.outcome not in _SERVERS_WORDS:
+                    completions += 1
+                    uncounted += rollout.completion_tokens is None
                 if new.said is not None:
                     self._live.add_verdict(stream, rollout, new.said, self._storable(new.said.verdict), here=True)
-            added = {"rollouts": count, "prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens}
+            added = {
+                "rollouts": count,
+                "completions": completions,
+                "uncounted": uncounted,
+                "prompt_tokens": prompt_tokens,
+                "completion_tokens": completion_tokens,
+            }
             self._live.count(self._sampling_key, added)
 
+        for new, _ in rows:
+            self._reader.noted(new.prompt.key)
         self._commit(write)
 
     def add_verdicts(self, verdicts: Iterable[NewVerdict]) -> None:
@@ -227,9 +238,9 @@ class RolloutStore:
         return True
 
     def totals(self) -> Totals:
-        """Tokens of everything stored under this sampling key."""
+        """What everything stored under this sampling key has cost."""
         counters = self.counters()
-        return Totals(int(counters.get("prompt_tokens", 0)), int(counters.get("completion_tokens", 0)))
+        return Totals(*(int(counters.get(name, 0)) for name in Totals._fields))
 
     def counters(self) -> dict[str, float]:
         """What was counted (`count`) under this sampling key so far, by all starts of the run, and the tokens."""

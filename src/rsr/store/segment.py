@@ -22,11 +22,14 @@ from zlib import crc32
 
 import msgspec
 
+from rsr.store.migrations import COUNTED
 from rsr.store.records import Said
 from rsr.types import Rollout
 
 PAGE = 512
 """Prompts, or texts, in one statement."""
+
+_ROUND = 32
 
 KEEP_FINAL = """ON CONFLICT DO UPDATE SET verifier = excluded.verifier, score = excluded.score,
     extracted = excluded.extracted, reason = excluded.reason, detail = excluded.detail, crc = excluded.crc
@@ -61,16 +64,23 @@ class Segment:
         if self.version > 1:
             self.has_later = db.execute("SELECT 1 FROM later_verdicts LIMIT 1").fetchone() is not None
         limit = db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
-        self._page = min(PAGE, (limit - 1) // 3)
+        self._page = min(PAGE, (limit - 1) // 3 // _ROUND * _ROUND)
 
     # Reading
+
+    def keys(self, sampling_key: bytes) -> Iterator[tuple[bytes]]:
+        """The keys of all prompts that have a stream."""
+        yield from self.db.execute("SELECT prompt_key FROM streams WHERE sampling_key = ?", [sampling_key])
 
     def rollouts(self, sampling_key: bytes, keys: Sequence[bytes], verdict_keys: Sequence[int]) -> Iterator[Any]:
         """Rows (position in `keys`, index, limit, ..., verdict) of prompts; of each prompt in index order."""
         for start in range(0, len(keys), self._page):
-            part = keys[start : start + self._page]
-            values: list[Any] = [value for pair in zip(part, verdict_keys[start:], strict=False) for value in pair]
-            query = _rollouts_query(start, len(part), self.version)
+            values: list[Any] = []
+            for pair in zip(keys[start : start + self._page], verdict_keys[start:], strict=False):
+                values += pair
+            # No key is empty. Few lengths are few statements to be prepared.
+            values += [b"", 0] * (-(len(values) // 2) % _ROUND)
+            query = _rollouts_query(start, len(values) // 2, self.version)
             yield from self.db.execute(query, [*values, sampling_key])
 
     def later_verdicts(self, sampling_key: bytes, keys: Sequence[bytes], verdict_keys: Sequence[int]) -> Iterator[Any]:
@@ -115,10 +125,9 @@ class Segment:
         """The sums by name."""
         if self.version > 1:
             return dict(self.db.execute("SELECT name, value FROM counters WHERE sampling_key = ?", [sampling_key]))
-        query = """SELECT coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0)
-            FROM streams JOIN rollouts USING (stream) WHERE sampling_key = ?"""
-        sums = self.db.execute(query, [sampling_key]).fetchone()
-        return dict(zip(("prompt_tokens", "completion_tokens"), sums, strict=True))
+        columns = ", ".join(f"coalesce(sum({value}), 0)" for value in COUNTED.values())
+        query = f"SELECT {columns} FROM streams JOIN rollouts USING (stream) WHERE sampling_key = ?"
+        return dict(zip(COUNTED, self.db.execute(query, [sampling_key]).fetchone(), strict=True))
 
     # Writing, always inside a transaction of the caller's
 
