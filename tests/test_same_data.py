@@ -30,11 +30,18 @@ Reference = Callable[[str, str], dict[str, bytes]]
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
-    """A server without faults, whose replies come out of order."""
+    """A server without faults."""
     folder = tmp_path_factory.mktemp("same")
     prompts = write_questions(folder / "prompts.jsonl", 120)
-    with simulated(prompts, tokens_per_second=40_000) as server:
+    with simulated(prompts) as server:
         yield Bench(server, prompts, folder)
+
+
+@pytest.fixture(scope="module")
+def disordered(bench: Bench) -> Iterator[Bench]:
+    """The same model; its replies come out of order."""
+    with simulated(bench.prompts, tokens_per_second=40_000) as server:
+        yield bench._replace(server=server)
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +104,18 @@ def test_the_combinations_hold_every_pair() -> None:
 
 @pytest.mark.parametrize(("recipe", "schedule", "concurrency", "stream", "speculate"), COMBINATIONS)
 def test_how_it_is_fetched_does_not_matter(
-    bench: Bench, reference: Reference, recipe: str, schedule: str, concurrency: int, stream: bool, speculate: str
+    bench: Bench,
+    disordered: Bench,
+    reference: Reference,
+    recipe: str,
+    schedule: str,
+    concurrency: int,
+    stream: bool,
+    speculate: str,
 ) -> None:
     clean = reference(recipe, schedule)
+    if concurrency > 1:
+        bench = disordered
     name = f"{recipe}-{schedule}-{concurrency}"
     how = [f"sampler.concurrent_requests={concurrency}", f"sampler.stream={stream}", f"sampling.speculate={speculate}"]
     bench.run(name, *settings(recipe, schedule), *how, recipe=shipped(recipe))
@@ -146,24 +162,29 @@ def test_ten_kills(slow_bench: Bench, reference: Reference, recipe: str, schedul
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_signals(slow_bench: Bench, reference: Reference, number: signal.Signals, code: int) -> None:
-    """What is written when a run is interrupted is part of what is written in the end."""
-    bench, clean = slow_bench, reference("dpo", "continuous")
+def test_signals(bench: Bench, reference: Reference, number: signal.Signals, code: int) -> None:
+    """What is written when a run is interrupted is part of what is written in the end; nothing is bought twice."""
+    clean = reference("dpo", "continuous")
     rows = set(clean["train/dpo.jsonl"].splitlines())
-    arguments = [*settings("dpo", "continuous"), "sampler.concurrent_requests=64"]
+    arguments = [*settings("dpo", "continuous"), "sampler.concurrent_requests=64", "sampling.speculate=0"]
     name, owed = f"signal-{code}", []
-    for part in range(2):
-        process = bench.start(name, *arguments, recipe="dpo")
-        goal = bench.server.stats()["delivered"] + 80
-        assert until(lambda goal=goal: bench.server.stats()["delivered"] >= goal, process)
-        ended = process.send(number).ends_with(code)
-        assert ended.last.startswith("incomplete: "), part
-        owed.append(int(ended.last.split()[1]))
-        assert 0 < len(read_rows(bench.folder / name / "train" / "dpo.jsonl")) < len(rows)
-        assert set((bench.folder / name / "train" / "dpo.jsonl").read_bytes().splitlines()) < rows
-    assert owed[0] > owed[1]
-    bench.run(name, *arguments, recipe="dpo")
+    with simulated(bench.prompts, tokens_per_second=800) as server:
+        slow = bench._replace(server=server)
+        for _ in range(2):
+            process = slow.start(name, *arguments, recipe="dpo")
+            goal = server.stats()["delivered"] + 80
+            assert until(lambda goal=goal: server.stats()["delivered"] >= goal, process)
+            ended = process.send(number).ends_with(code)
+            assert ended.last.startswith("incomplete: ")
+            owed.append(int(ended.last.split()[1]))
+            assert 0 < len(read_rows(slow.folder / name / "train" / "dpo.jsonl")) < len(rows)
+            assert set((slow.folder / name / "train" / "dpo.jsonl").read_bytes().splitlines()) < rows
+        assert owed[0] > owed[1]
+        slow.run(name, *arguments, recipe="dpo")
+        stats = server.stats()
     assert_same(bench.folder / name, clean)
+    assert stats["paid_twice"] == 0
+    assert stats["delivered"] == len(exported(bench, name))
 
 
 # Faults of the way there
@@ -195,9 +216,7 @@ def test_all_faults_together(bench: Bench, reference: Reference) -> None:
         ("429:date+2=0.05", True),
         ("503:1=0.05", True),
         ("500=0.1", True),
-        ("502=0.1", False),
         ("reset=0.15", False),
-        ("cut=0.15", False),
         ("cut=0.15", True),
         ("malformed=0.15", False),
         ("truncated=0.15", True),

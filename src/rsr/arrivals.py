@@ -3,7 +3,7 @@
 Open       a prompt at work
 Arrival    what became of a request
 Judged     a verdict that came later
-Batch      what came within one turn of the event loop, ready to be committed
+Batch      what came within a few milliseconds, ready to be committed
 """
 
 from __future__ import annotations

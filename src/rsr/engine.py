@@ -3,7 +3,7 @@
     feed ──> schedule ──draw──> sampler ──completions──> store (committed) ──> schedule
                                                             └──> verifier ──verdict──> store ──> schedule
 
-One event loop. What arrives within one turn of it is committed in one transaction, and only then does the schedule
+One event loop. What arrives within a few milliseconds is committed in one transaction, and only then does the schedule
 hear of it. Nothing waits for anything else: there is no barrier between prompts, nor between sampling and verifying.
 What is held in memory is bounded: so many prompts are open, so many verdicts are waited for, and while the disk is
 full nothing is drawn.
@@ -44,6 +44,7 @@ _OPEN_PER_SLOT = 4
 _JUDGED_PER_SLOT = 4  # verdicts waited for, beyond which nothing is drawn: a slow judge must not fill the memory
 _JUDGED = 64  # so many may be waited for in any case
 _OPENED_AT_ONCE = 64  # between two turns of the loop, so that a long replay doesn't hold up what is in flight
+_GATHER = 0.005  # seconds between two commits
 _LINGER = 0.01  # seconds between the wish to cancel a request and doing it
 _ROUND_PAUSES = (0.5, 5.0)  # seconds before what failed in the pass over the input is taken up again
 _REMEMBERED = 100_000  # indices whose request failed, so that it is recorded that they were drawn again
@@ -92,11 +93,13 @@ class Engine:
         self._slots = min(settings.slots, sampler.max_in_flight or settings.slots)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
-        self._tasks: dict[tuple[int, int], asyncio.Task[None]] = {}
+        self._tasks: dict[tuple[int, int], asyncio.Task[bool]] = {}
         self._arrived = Arrivals()
         self._judged: list[Judged] = []
         self._commits = Commits(store, self._take, self._fail, warn, self._wake_up, settings.wait_for_room)
         self._flushing = self._stopping = self._aborted = False
+        self._flushed = 0.0
+        self._running = 0
         self._fatal: RSRError | None = None
         self._drawn_in_pass = 0
         self._lost: set[tuple[int, int]] = set()
@@ -158,7 +161,7 @@ class Engine:
             self._wake.clear()
             with boundary(PluginError, "what decides on the rollouts failed"):
                 self._fill(feed)
-            if not self.progress.in_flight:
+            if not self._running:
                 if self._arrived.refusals_wait and not self._stopping and not self._arrived:
                     self._flush(ended=True)
                     continue
@@ -235,21 +238,25 @@ class Engine:
     def _start(self, draw: Draw) -> None:
         opened = self._opened[draw.order]
         self._oversight.drawn(draw.n)
+        self._running += 1
         task = asyncio.create_task(self._sample(opened, draw))
         self._tasks[draw.order, draw.start] = task
         # Not a `finally` in the task: one that is cancelled before its first step never runs at all.
         task.add_done_callback(lambda task: self._landed(draw, task))
 
-    def _landed(self, draw: Draw, task: asyncio.Task[None]) -> None:
-        """A request is over, whichever way: its slot is free."""
-        self.progress.in_flight -= draw.n
+    def _landed(self, draw: Draw, task: asyncio.Task[bool]) -> None:
+        """A request is over, whichever way. Its slot is free, unless it brought what is still to be committed."""
+        self._running -= 1
+        if task.cancelled() or task.exception() is not None or not task.result():
+            self.progress.in_flight -= draw.n
         if self._tasks.get((draw.order, draw.start)) is task:
             del self._tasks[draw.order, draw.start]
         if not task.cancelled() and (error := task.exception()) is not None:
             self._fail(PluginError(f"the engine failed on prompt {draw.order}: {type(error).__name__}: {error}"))
         self._wake.set()
 
-    async def _sample(self, opened: Open, draw: Draw) -> None:
+    async def _sample(self, opened: Open, draw: Draw) -> bool:
+        """Make a request; whether completions came, which are on their way to disk then."""
         prompt = opened.prompt
         request = SampleRequest(
             messages=self._settings.messages(prompt),
@@ -274,6 +281,8 @@ class Engine:
             self._failed(opened, draw, failure)
         else:
             self._arrive(Arrival(opened, draw, completions))
+            return True
+        return False
 
     async def _started(self) -> None:
         """Start the sampler before the first request: a run that only replays never needs it."""
@@ -321,11 +330,13 @@ class Engine:
     def _flush_soon(self) -> None:
         if not self._flushing:
             self._flushing = True
-            self._loop.call_soon(self._flush)
+            # At once, unless they come so fast that they had better share a transaction.
+            self._loop.call_at(max(self._loop.time(), self._flushed + _GATHER), self._flush)
 
     def _flush(self, ended: bool = False) -> None:
-        """Commit what has arrived in this turn of the loop, then tell the schedule."""
+        """Commit what has arrived, then tell the schedule."""
         self._flushing = False
+        self._flushed = self._loop.time()
         judged, self._judged = self._judged, []
         batch = Batch([], [], judged)
         for arrival in self._arrived.take(ended):
@@ -357,6 +368,7 @@ class Engine:
     def _take(self, batch: Batch) -> None:
         """What is on disk counts now."""
         for arrival, rollouts in batch.drawn:
+            self.progress.in_flight -= arrival.draw.n if arrival.completions else 0
             self._drawn_in_pass += len(rollouts)
             self._oversight.came(arrival.open.prompt.id, rollouts)
             self._apply(arrival.open, self._schedule.drawn(arrival.draw, rollouts))

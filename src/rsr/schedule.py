@@ -197,6 +197,8 @@ class Stream:
 
     def missing(self, end: int) -> list[int]:
         """The indices below `end` that are neither known nor in flight nor stuck."""
+        if self._last < self.prefix and not self.in_flight and not self.stuck:
+            return list(range(self.prefix, end))
         flying = {index for draw in self.in_flight.values() for index in draw.indices}
         skip = self.stuck
         return [

@@ -53,7 +53,7 @@ def test_the_reserve_is_there_while_the_store_is_open(tmp_path: Path) -> None:
     assert not reserve.exists()
 
 
-@pytest.mark.parametrize("statement", ["COMMIT", "BEGIN", "INSERT INTO texts", "INSERT INTO rollouts"])
+@pytest.mark.parametrize("statement", ["COMMIT", "BEGIN", "INSERT INTO texts", "INSERT OR IGNORE INTO rollouts"])
 def test_a_full_disk_costs_the_reserve_and_nothing_else(statement: str, tmp_path: Path) -> None:
     store = RolloutStore(tmp_path, KEY, settings=RESERVED)
     store.add(rows(0))

@@ -105,9 +105,8 @@ class RolloutStore:
             for new, content in rows:
                 rollout = new.rollout
                 stream = self._live.stream(self._sampling_key, new.prompt.key, new.prompt.id)
-                if self._live.holds(stream, rollout.index, rollout.limit):
+                if not self._live.add_rollout(stream, rollout, encodable(rollout.finish_reason), content):
                     continue
-                self._live.add_rollout(stream, rollout, encodable(rollout.finish_reason), content)
                 count += 1
                 prompt_tokens += rollout.prompt_tokens or 0
                 completion_tokens += rollout.completion_tokens or 0
@@ -313,5 +312,6 @@ class RolloutStore:
         except BaseException:
             if db.in_transaction:  # SQLite ends it by itself after some errors
                 db.execute("ROLLBACK")
+            self._live.undone()
             raise
         self._counted = {}

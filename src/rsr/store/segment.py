@@ -37,6 +37,8 @@ KEEP_FINAL = """ON CONFLICT DO UPDATE SET verifier = excluded.verifier, score = 
 """What becomes of a second verdict: only an error is replaced."""
 
 _ADD_VERDICT = f"INSERT INTO verdicts VALUES ({', '.join('?' * 10)}) {KEEP_FINAL.format('verdicts')}"
+_ADD_ROLLOUT = f"INSERT OR IGNORE INTO rollouts VALUES ({', '.join('?' * 13)})"
+_REMEMBERED = 8192  # streams
 _ADD_LATER = f"INSERT INTO later_verdicts VALUES ({', '.join('?' * 11)}) {KEEP_FINAL.format('later_verdicts')}"
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -65,6 +67,8 @@ class Segment:
             self.has_later = db.execute("SELECT 1 FROM later_verdicts LIMIT 1").fetchone() is not None
         limit = db.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
         self._page = min(PAGE, (limit - 1) // 3 // _ROUND * _ROUND)
+        self._streams: dict[tuple[bytes, bytes], int] = {}
+        self._last_text: int | None = None
 
     # Reading
 
@@ -138,21 +142,33 @@ class Segment:
 
     def stream(self, sampling_key: bytes, key: bytes, id: str) -> int:
         """The number of a prompt's stream, made where there is none."""
-        query = "SELECT stream FROM streams WHERE prompt_key = ? AND sampling_key = ?"
-        found = self.db.execute(query, [key, sampling_key]).fetchone()
-        if found is None:
-            insert = "INSERT INTO streams (prompt_key, sampling_key, prompt_id) VALUES (?, ?, ?)"
-            return int(self.db.execute(insert, [key, sampling_key, id]).lastrowid or 0)
-        return int(found[0])
+        known = self._streams.get((key, sampling_key))
+        if known is None:
+            query = "SELECT stream FROM streams WHERE prompt_key = ? AND sampling_key = ?"
+            found = self.db.execute(query, [key, sampling_key]).fetchone()
+            if found is None:
+                insert = "INSERT INTO streams (prompt_key, sampling_key, prompt_id) VALUES (?, ?, ?)"
+                found = [self.db.execute(insert, [key, sampling_key, id]).lastrowid or 0]
+            if len(self._streams) >= _REMEMBERED:
+                self._streams.clear()
+            known = self._streams[key, sampling_key] = int(found[0])
+        return known
+
+    def undone(self) -> None:
+        """The transaction was rolled back: what it numbered is numbered anew."""
+        self._streams.clear()
+        self._last_text = None
 
     def holds(self, stream: int, index: int, limit: int) -> bool:
         """Whether there is such a rollout."""
         there = "SELECT 1 FROM rollouts WHERE stream = ? AND idx = ? AND lim = ?"
         return self.db.execute(there, (stream, index, limit)).fetchone() is not None
 
-    def add_rollout(self, stream: int, rollout: Rollout, finish_reason: str, content: bytes) -> None:
-        """Add a rollout with its packed text."""
-        text = self.db.execute("INSERT INTO texts (content) VALUES (?)", (content,)).lastrowid
+    def add_rollout(self, stream: int, rollout: Rollout, finish_reason: str, content: bytes) -> bool:
+        """Add a rollout with its packed text; False where there is one under its key, which stays."""
+        if self._last_text is None:
+            self._last_text = int(self.db.execute("SELECT coalesce(max(text), 0) FROM texts").fetchone()[0])
+        text = self._last_text + 1
         row = (
             stream,
             rollout.index,
@@ -167,7 +183,11 @@ class Segment:
             text,
             int(rollout.redrawn),
         )
-        self.db.execute("INSERT INTO rollouts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*row, checksum(row)))
+        if self.db.execute(_ADD_ROLLOUT, (*row, checksum(row))).rowcount < 1:
+            return False
+        self.db.execute("INSERT INTO texts (text, content) VALUES (?, ?)", (text, content))
+        self._last_text = text
+        return True
 
     def add_verdict(self, stream: int, rollout: Rollout, said: Said, texts: Sequence[str | None], here: bool) -> None:
         """Add a verdict; a final one that is there already stays.
