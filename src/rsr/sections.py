@@ -134,7 +134,7 @@ class SamplerConfig(Section):
     model_config = ConfigDict(extra="allow", use_attribute_docstrings=True, protected_namespaces=())
 
     type: str = "openai-compatible-api"
-    """openai-compatible-api, llama-cpp, scripted, or a plug-in's name."""
+    """openai-compatible-api, llama-cpp, simulated, scripted, or a plug-in's name."""
     model: str | None = Field(None, json_schema_extra=_IDENTITY)
     """Model name as the server knows it. llama-cpp: smollm2-135m-instruct."""
     base_url: str | None = None
