@@ -107,7 +107,7 @@ def test_a_sampler_that_raises_leaves_prompts_incomplete_and_the_rest_is_written
 
     made = run(tmp_path, Answers(reply))
     assert made.exit_code == 3
-    assert made.stats()["incomplete_reasons"] == {"not_sampled": 1}
+    assert made.stats()["incomplete_reasons"] == {"request_failed": 1}
     assert len(list(made.rows("sft"))) == len(PROMPTS) - 1
 
 

@@ -237,17 +237,41 @@ def test_nothing_there_opens_at_once_and_burns_nothing():
     assert gate.ready(0.2) == [] and 0.9 <= gate.wake(0.2) <= 1.1
 
 
-def test_three_prompts_in_a_row_open_it_and_fewer_do_not():
+@pytest.mark.parametrize(("sign", "burnt"), [(Sign.BUSY, (0, 0, 0)), (Sign.ILL, (7, 7, 1))])
+def test_three_prompts_in_a_row_open_it_and_fewer_do_not(sign, burnt):
+    # What may be the prompts' own fault costs them a try: one that always fails must not be tried for ever.
     gate = gate_of(max_outage=1e9)
     one, two, three = tickets(3)
     for ticket in [one] * 7 + [two] * 7:
         assert gate.enter(ticket, 0.0)
-        gate.failed(ticket, 0.0, Sign.ILL)
+        gate.failed(ticket, 0.0, sign)
     assert gate.open_since is None and (one.burnt, two.burnt) == (7, 7)
     gate.enter(three, 0.0)
-    gate.failed(three, 0.0, Sign.ILL)
+    gate.failed(three, 0.0, sign)
     assert gate.open_since == 0.0
-    assert (one.burnt, two.burnt, three.burnt) == (0, 0, 0)
+    assert (one.burnt, two.burnt, three.burnt) == burnt
+
+
+def test_prompts_that_an_endpoint_can_not_do_make_room_for_those_that_it_can():
+    bad, fresh = tickets(4), Ticket()
+    gate = gate_of(4, max_outage=1e9)
+    for ticket in bad:
+        assert gate.enter(ticket, 0.0)
+    for ticket in bad:
+        gate.failed(ticket, 0.0, Sign.ILL)
+    now, spent = 0.0, []
+    for ticket in bad:
+        gate.enter(ticket, now)
+    while not spent and now < 100:
+        now = max(now + 0.1, gate.wake(now))
+        for prober in gate.ready(now):
+            gate.failed(prober, now, Sign.ILL)
+            spent = gate.spent(now)
+            if prober not in spent:
+                gate.enter(prober, now)
+    assert 40 < now < 60 and spent
+    assert not gate.enter(fresh, now)
+    assert gate.ready(gate.wake(now)) == [fresh]
 
 
 def test_where_failures_are_common_it_takes_more_of_them():

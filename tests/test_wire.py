@@ -277,9 +277,9 @@ def test_nothing_there():
     text, state, down, port = asyncio.run(main())
     fix = "start the server or correct the address"
     assert text == f"sampler.base_url: nothing answers at http://127.0.0.1:{port}/v1 (connection refused); {fix}"
-    assert state == "nothing is answered since 0 s (connection refused), next try in 1 s"
+    assert state == "nothing usable comes from the server since 0 s (connection refused), next try in 1 s"
     assert {type(error) for error in down} == {SamplerDown}
-    assert str(down[0]) == f"nothing has answered at http://127.0.0.1:{port}/v1 for 0 s (last: connection refused)"
+    assert str(down[0]) == f"nothing usable has come from http://127.0.0.1:{port}/v1 for 0 s (last: connection refused)"
 
 
 def test_a_name_that_does_not_resolve():

@@ -112,11 +112,12 @@ def summary_lines(ended: Ended) -> list[str]:
     for name, file in summary["files"].items():
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(file["prompts_without_row"].items()))
         without = f"; without a row: {reasons}" if reasons else ""
-        lines.append(f"wrote      {ended.run_dir.train / name}.jsonl  {file['rows']:,} rows{without}")
+        verb = "wrote" if summary.get("written", True) else "there is"
+        lines.append(f"{verb:<10} {ended.run_dir.train / name}.jsonl  {file['rows']:,} rows{without}")
     return lines
 
 
-def owed_line(summary: Mapping[str, Any], path: Path) -> str | None:
+def owed_line(summary: Mapping[str, Any], path: Path, code: int = 0, budget: bool = False) -> str | None:
     """The last line where something is owed: how many prompts, why, and what to do."""
     incomplete = summary["prompts"]["incomplete"]
     if not incomplete:
@@ -125,8 +126,12 @@ def owed_line(summary: Mapping[str, Any], path: Path) -> str | None:
     first = summary["incomplete_first"]
     named = ", ".join(first) + (", ..." if incomplete > len(first) else "")
     total = summary["prompts"]["total"]
-    return f"incomplete: {incomplete:,} of {total:,} prompts ({why}): {named}; rsr run {path} takes them up"
+    why += ", interrupted" if code in _INTERRUPTED else ", the budget is spent" if budget else ""
+    onward = f"with a larger budget, rsr run {path} goes on" if budget else f"rsr run {path} takes them up"
+    return f"incomplete: {incomplete:,} of {total:,} prompts ({why}): {named}; {onward}"
 
+
+_INTERRUPTED = {130, 143}
 
 _STOPS = {
     "satisfied": "satisfied",
@@ -138,6 +143,7 @@ _STOPS = {
 
 _OPEN = {
     "not_sampled": "not sampled",
+    "request_failed": "request failed",
     "not_verified": "not verified",
     "verifier_error": "verifier failed",
 }

@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from rsr.errors import RSRError
+from rsr.errors import BudgetSpent, RSRError
 from rsr.redaction import Redactor, is_secret
 
 if TYPE_CHECKING:
     from rsr.display import Display
     from rsr.session import Ended
+
+_SHOWN, _THEN_EVERY = 20, 100
 
 redact = Redactor()
 """Knows the secrets of the command line, the environment and the config."""
@@ -91,7 +93,8 @@ def finish(ended: Ended) -> NoReturn:
 
     for line in summary_lines(ended):
         typer.echo(line)
-    owed = owed_line(ended.summary, ended.run_dir.path)
+    budget = isinstance(ended.error, BudgetSpent)
+    owed = owed_line(ended.summary, ended.run_dir.path, ended.exit_code, budget)
     if ended.error is not None and owed is None:
         raise ended.error
     if ended.error is not None:
@@ -105,8 +108,14 @@ def log_to(display: Display) -> None:
     """Show what is logged as warnings."""
 
     class _Handler(logging.Handler):
+        count = 0
+
         def emit(self, record: logging.LogRecord) -> None:
-            display.warn(record.getMessage())
+            self.count += 1
+            if self.count <= _SHOWN:
+                display.warn(record.getMessage())
+            elif self.count % _THEN_EVERY == 0:  # a server that fails for hours must not bury everything else
+                display.warn(f"{record.getMessage()} ({self.count:,} such messages so far)")
 
     logger = logging.getLogger("rsr")
     logger.handlers = [_Handler()]

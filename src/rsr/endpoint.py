@@ -80,7 +80,9 @@ class Endpoint:
             return ""
         now = time.monotonic()
         next_try = max(0, math.ceil(self.gate.probe_at - now))
-        return f"nothing is answered since {now - since:.0f} s ({self._last}), next try in {next_try} s"
+        return (
+            f"nothing usable comes from the server since {now - since:.0f} s ({self._last}), next try in {next_try} s"
+        )
 
     async def turn(self, ticket: Ticket) -> None:
         """Returns when the request may be sent; it counts as in flight from then on, until one of the next is called.
@@ -116,7 +118,10 @@ class Endpoint:
         """A try failed, see `Gate.failed`; for another it has to wait for its turn again."""
         if sign is not Sign.NONE:
             self._last = why
+        ticket.why = why
         self.gate.failed(ticket, time.monotonic(), sign, retry_after)
+        for each in self.gate.spent(time.monotonic()):
+            _tell(each, failed_to_the_end(each))
         self._pump()
 
     def left(self, ticket: Ticket) -> None:
@@ -154,12 +159,19 @@ class Endpoint:
 
     def _down(self, now: float) -> str:
         seconds = now - (now if self.gate.open_since is None else self.gate.open_since)
-        return f"nothing has answered at {self.address} for {seconds:.0f} s (last: {self._last})"
+        return f"nothing usable has come from {self.address} for {seconds:.0f} s (last: {self._last})"
 
 
 _ENDPOINTS: WeakValueDictionary[tuple[asyncio.AbstractEventLoop, tuple[str, str, int]], Endpoint] = (
     WeakValueDictionary()
 )
+
+
+def failed_to_the_end(ticket: Ticket) -> RequestFailed:
+    """What a request comes to that has no try left."""
+    error = RequestFailed(f"{ticket.why} ({ticket.tries} {'try' if ticket.tries == 1 else 'tries'})")
+    error.may_have_generated = ticket.redrawn
+    return error
 
 
 def _tell(ticket: Ticket, error: SamplerError | None) -> None:

@@ -44,7 +44,7 @@ _OPEN_PER_SLOT = 4
 _JUDGED_PER_SLOT = 4  # verdicts waited for, beyond which nothing is drawn: a slow judge must not fill the memory
 _JUDGED = 64  # so many may be waited for in any case
 _OPENED_AT_ONCE = 64  # between two turns of the loop, so that a long replay doesn't hold up what is in flight
-_GATHER = 0.005  # seconds between two commits
+_FEW, _GATHER = 16, 0.005  # with more requests than so many on their way, seconds between two commits
 _LINGER = 0.01  # seconds between the wish to cancel a request and doing it
 _ROUND_PAUSES = (0.5, 5.0)  # seconds before what failed in the pass over the input is taken up again
 _REMEMBERED = 100_000  # indices whose request failed, so that it is recorded that they were drawn again
@@ -330,8 +330,9 @@ class Engine:
     def _flush_soon(self) -> None:
         if not self._flushing:
             self._flushing = True
-            # At once, unless they come so fast that they had better share a transaction.
-            self._loop.call_at(max(self._loop.time(), self._flushed + _GATHER), self._flush)
+            # At once, unless many are on their way: those had better share a transaction.
+            wait = self._flushed + _GATHER - self._loop.time() if self._running > _FEW else 0.0
+            self._loop.call_later(max(0.0, wait), self._flush)
 
     def _flush(self, ended: bool = False) -> None:
         """Commit what has arrived, then tell the schedule."""
@@ -395,5 +396,5 @@ class Engine:
         if update.closed:
             self._opened.pop(opened.prompt.order, None)
             self.progress.closed(opened.stream.stop)
-            self._oversight.closed(opened.prompt.id)
+            self._oversight.closed(opened.prompt.id, opened.stream.stop is not None)
         self._wake.set()

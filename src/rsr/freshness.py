@@ -64,4 +64,4 @@ def _files(run_dir: RunDir) -> dict[str, list[int]]:
 
 def _state(path: Path) -> list[int]:
     found = path.stat()
-    return [found.st_size, found.st_mtime_ns]
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]

@@ -10,6 +10,7 @@ from rsr.guards import Guards
 from rsr.progress import Progress
 from rsr.types import Outcome, Rollout
 
+_REMEMBERED = 100_000
 _NO_END = 1 << 31
 
 
@@ -74,6 +75,8 @@ class Oversight:
     def failed(self, id: str, error: str) -> None:
         """A request failed to the end."""
         self._progress.failed_requests += 1
+        if len(self._progress.failing) < _REMEMBERED:
+            self._progress.failing.add(id)
         self._guards.request(id, error)
 
     def came(self, id: str, rollouts: Sequence[Rollout]) -> None:
@@ -98,6 +101,8 @@ class Oversight:
         rollout.forget_text()
         self._progress.judged(verdict, passed=self._passes(rollout))
 
-    def closed(self, id: str) -> None:
-        """A prompt is done with."""
+    def closed(self, id: str, decided: bool) -> None:
+        """A prompt is done with, for now or for good."""
+        if decided:
+            self._progress.failing.discard(id)
         self._guards.closed(id)

@@ -16,6 +16,7 @@ class Progress:
         started: monotonic time.
         replayed: prompts that had rollouts before.
         done: prompts that are closed for now: satisfied, out of budget, refused or incomplete.
+        failing: prompts whose last request failed to the end, as many as are remembered.
         held_up: what holds everything up, in a few words; empty: nothing.
     """
 
@@ -23,6 +24,7 @@ class Progress:
         self.total = total
         self.started = time.monotonic()
         self.held_up = ""
+        self.failing: set[str] = set()
         self.replayed = self.done = 0
         self.satisfied = self.incomplete = self.refused = 0
         self.requests = self.in_flight = self.failed_requests = 0

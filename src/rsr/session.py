@@ -107,6 +107,7 @@ class Session:
         self.watch = watch or Watch()
         self.redactor = Redactor()
         self.given = given
+        self._failing: set[str] = set()
         self._command = command
         for warning in loaded.config.warnings():
             self.watch.warn(warning)
@@ -250,6 +251,8 @@ class Session:
             store.close()
         if isinstance(error, BudgetSpent) and not summary["prompts"]["incomplete"]:
             error = code = None  # it was just enough
+        elif isinstance(error, BudgetSpent):
+            error = BudgetSpent(str(error).replace("rsr run RUN", f"rsr run {self.run_dir.path}"))
         if isinstance(error, GuardTripped):
             for example in error.examples:
                 self._tell(f"for example {example}")
@@ -271,6 +274,7 @@ class Session:
     async def _drive(self, store: RolloutStore, started: bool) -> tuple[RSRError | None, int | None]:
         parts, prompts = self.parts, Prompts(self.run_dir.prompts)
         progress = Progress(len(prompts))
+        self._failing = progress.failing
         engine = Engine(
             self._settings(),
             parts.sampler,
@@ -331,7 +335,7 @@ class Session:
         """The summary alone, where the files could not be written."""
         prompts = Prompts(self.run_dir.prompts)
         try:
-            return figures(self.parts, prompts, store, self.run_dir.rows(self.parts.formatters))
+            return figures(self.parts, prompts, store, self.run_dir.rows(self.parts.formatters), self._failing)
         finally:
             prompts.close()
 
@@ -344,7 +348,7 @@ class Session:
             fresh = freshness.is_fresh(run_dir, stamp) if unless_fresh else None
             if fresh is not None:
                 return fresh
-            summary = write_files(run_dir, parts, prompts, store, partial)
+            summary = write_files(run_dir, parts, prompts, store, partial, self._failing)
             freshness.note(run_dir, stamp)
             return summary
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from rsr.budgets import Prices
@@ -21,11 +21,15 @@ class Stats:
     Args:
         passes: whether a rollout passes; the first formatter's threshold.
         prices: US dollars for a million tokens.
+        failing: prompts whose last request failed.
     """
 
-    def __init__(self, passes: Callable[[Rollout], bool], prices: Prices = _UNPRICED) -> None:
+    def __init__(
+        self, passes: Callable[[Rollout], bool], prices: Prices = _UNPRICED, failing: Collection[str] = ()
+    ) -> None:
         self._passes = passes
         self._prices = prices
+        self._failing = failing
         self.stops: Counter[str] = Counter()
         self._outcomes = dict.fromkeys(Outcome, 0)
         self.unscored: Counter[str] = Counter()
@@ -43,7 +47,8 @@ class Stats:
         """One prompt: where it stands, all its stored rollouts, and why formatters wrote no row."""
         self.stops[stream.stop.value if stream.stop else "incomplete"] += 1
         if stream.stop is None:
-            self.incomplete[why_open(stream)] += 1
+            why = why_open(stream)
+            self.incomplete["request_failed" if why == "not_sampled" and id in self._failing else why] += 1
             if len(self.incomplete_ids) < _NAMED:
                 self.incomplete_ids.append(id)
         for name, reason in without.items():

@@ -23,7 +23,7 @@ from urllib.parse import unquote
 
 from rsr.bodies import TimeLimit, Watch, decoded, event, events, max_tokens, most_bytes, read_to_end, read_whole
 from rsr.connections import CONNECT_TIMEOUT, Connections, transport_errors
-from rsr.endpoint import Endpoint, Limits
+from rsr.endpoint import Endpoint, Limits, failed_to_the_end
 from rsr.errors import ConfigError, PromptRefused, RequestFailed, SamplerError, SamplerStopped
 from rsr.failures import (
     TABLE,
@@ -274,9 +274,7 @@ class Wire:
             return SamplerStopped(str(failed))
         if TABLE[failed.failure].fate is Fate.REFUSED:
             return PromptRefused(str(failed))
-        error = RequestFailed(f"{failed} ({ticket.tries} {'try' if ticket.tries == 1 else 'tries'})")
-        error.may_have_generated = ticket.redrawn
-        return error
+        return failed_to_the_end(ticket)
 
     def _body(self, response: aiohttp.ClientResponse, data: bytes, sent: Mapping[str, Any]) -> dict[str, Any]:
         """The JSON object of a good reply; raises what the status or the body says is wrong."""

@@ -8,7 +8,7 @@ summary/stats.json       the figures
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -27,7 +27,9 @@ from rsr.types import Rollout
 _TEXTS = 128  # held at once
 
 
-def figures(parts: Parts, prompts: Prompts, store: RolloutStore, rows: Mapping[str, int]) -> dict[str, Any]:
+def figures(
+    parts: Parts, prompts: Prompts, store: RolloutStore, rows: Mapping[str, int], failing: Collection[str] = ()
+) -> dict[str, Any]:
     """The summary of what is stored, with nothing written.
 
     Args:
@@ -35,15 +37,21 @@ def figures(parts: Parts, prompts: Prompts, store: RolloutStore, rows: Mapping[s
         prompts: the input.
         store: the rollouts.
         rows: how many each training file has.
+        failing: prompts whose last request failed.
     """
-    stats = Stats(parts.passes, parts.prices)
+    stats = Stats(parts.passes, parts.prices, failing)
     for stored in replay(prompts, store, parts.verification, parts.limit):
         stats.add(stored.id, _stream(parts, stored), stored.rollouts, {})
-    return stats.summary(rows, sum(1 for _ in prompts.skipped()))
+    return {**stats.summary(rows, sum(1 for _ in prompts.skipped())), "written": False}
 
 
 def write_files(
-    run_dir: RunDir, parts: Parts, prompts: Prompts, store: RolloutStore, partial: bool = False
+    run_dir: RunDir,
+    parts: Parts,
+    prompts: Prompts,
+    store: RolloutStore,
+    partial: bool = False,
+    failing: Collection[str] = (),
 ) -> dict[str, Any]:
     """Write everything that follows from what is stored; returns the summary.
 
@@ -53,13 +61,14 @@ def write_files(
         prompts: the input.
         store: the rollouts.
         partial: write rows of undecided prompts too.
+        failing: prompts whose last request failed.
 
     Raises:
         StoreError: the disk failed; the old files are left as they were.
         PluginError: a formatter failed.
     """
     files = TrainingFiles(run_dir, parts.formatters, parts.messages)
-    stats = Stats(parts.passes, parts.prices)
+    stats = Stats(parts.passes, parts.prices, failing)
     dropped = run_dir.summary / "dropped.jsonl"
     staged = dropped.with_name("dropped.jsonl.new")
     skipped = 0

@@ -41,10 +41,13 @@ class Breaker:
         """The limit when the failures began."""
         self._rng = rng
         self._streak: list[Ticket] = []
+        self._suspects: set[Ticket] = set()
         self._share = 0.0  # of failures among the latest replies
         self._needed = STORM
         self._last_success = float("-inf")
         self._probe_at = 0.0
+        self.ill_since: float | None = None
+        """Since when every probe was answered with a failure; None: the last one was not."""
         self._wait = PROBE_FIRST
 
     @property
@@ -55,19 +58,24 @@ class Breaker:
     def answered(self, ticket: Ticket, now: float) -> None:
         """The endpoint answered a request."""
         if ticket.probing:
-            self.open_since = None
+            self.open_since = self.ill_since = None
         if self.open_since is None:
             # While it is open, what was sent before may still come, and says nothing of what is sent now.
             self._last_success = now
             self._share -= self._share / _MEMORY
             if self._streak:
                 self._streak.clear()
+                self._suspects.clear()
 
     def failed(self, ticket: Ticket, now: float, sign: Sign, until: float, limit: float) -> bool:
         """Whether it opens by that failure; `until` is when its Retry-After has passed."""
         if self.open_since is not None:
             self.hold = max(self.hold, until)
             if ticket.probing:
+                if sign is not Sign.ILL:
+                    self.ill_since = None
+                elif self.ill_since is None:
+                    self.ill_since = self.open_since
                 self._probe_at = max(now, min(self._probe_at, ticket.sent_at + self._jittered(self._wait)))
                 self._burn(ticket, sign, sign.may_be_the_prompt)
             return False
@@ -78,15 +86,19 @@ class Breaker:
             self.limit_before, self.hold = limit, 0.0
             self._needed = in_a_row(self._share)
         self._streak.append(ticket)
+        if sign.may_be_the_prompt:
+            self._suspects.add(ticket)  # a prompt that always fails must not be tried for ever
         self._share += (1 - self._share) / _MEMORY
         self.hold = max(self.hold, until)
         storm = len(self._streak) >= self._needed and len({each.key for each in self._streak}) >= STORM
         if not storm and (sign is not Sign.GONE or self._last_success >= ticket.sent_at):
             return False
         for each in self._streak:
-            each.burnt -= 1
-        self._share = 0.0
+            each.burnt -= each not in self._suspects
+        if not self._suspects:
+            self._share = 0.0
         self._streak.clear()
+        self._suspects.clear()
         self.open_since = now
         self._wait = PROBE_FIRST
         self._probe_at = now + self._jittered(PROBE_FIRST)

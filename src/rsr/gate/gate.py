@@ -24,6 +24,8 @@ from rsr.gate.limit import Limit
 from rsr.gate.rates import Rates
 from rsr.gate.tickets import Sign, Ticket
 
+STUBBORN = 45.0
+"""Seconds of failures, and of nothing else, after which what has failed makes room for what has not been tried."""
 _HOLDS = 4096  # so many are kept before those that have passed are looked for
 
 
@@ -166,6 +168,18 @@ class Gate:
         """All that wait, and do no more, once the endpoint has been out of order for `max_outage`; else nobody."""
         since = self._breaker.open_since
         return [] if since is None or now < since + self.max_outage else self.give_up()
+
+    def spent(self, now: float) -> list[Ticket]:
+        """Those that have failed and do not wait any more: the endpoint is there, and fails for long.
+
+        They may all be prompts that it can't do, and keep from their turn those that it can.
+        """
+        if self._breaker.ill_since is None or now < self._breaker.ill_since + STUBBORN:
+            return []
+        spent = [each for each in self._waiting if each.tries]
+        for ticket in spent:
+            self._stop_waiting(ticket)
+        return spent
 
     def give_up(self) -> list[Ticket]:
         """All that wait; they do no more."""

@@ -32,7 +32,7 @@ class Ticket:
     """
 
     __slots__ = (
-        *("key", "weight", "prompt_tokens", "max_tokens", "used", "redrawn", "waiter"),
+        *("key", "weight", "prompt_tokens", "max_tokens", "used", "redrawn", "waiter", "why"),
         *("tries", "burnt", "late", "probes", "not_before", "rest_until"),
         *("sent_at", "number", "turn", "flying", "counted", "probing", "booked"),
     )
@@ -50,6 +50,8 @@ class Ticket:
         """Whether an earlier try failed after generation may have begun; set by whoever sends it."""
         self.waiter: object = None
         """Its sender's, to be told by."""
+        self.why = ""
+        """How its last try failed; set by whoever sent it."""
         self.tries = 0
         """Tries that were sent."""
         self.burnt = 0

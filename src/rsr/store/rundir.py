@@ -121,8 +121,8 @@ class RunDir:
         except OSError:
             raise RunDirError(f"{self.path} is not a run directory: there is no config.yaml in it") from None
         except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as cause:
-            problem = f"{type(cause).__name__}: {cause}".splitlines()[0]
-            raise RunDirError(f"{self.config}: is damaged ({problem}); use another work_dir") from None
+            fix = "remove it and give the command that began the run: what was sampled is kept"
+            raise RunDirError(f"{self.config}: is damaged; {fix}") from cause
 
     def store_config(self, stored: StoredConfig, rsr_version: str) -> None:
         """Write the config; secrets must have been redacted."""
