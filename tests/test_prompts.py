@@ -717,3 +717,11 @@ def test_a_verifier_that_a_row_names_is_part_of_what_the_keys_depend_on(tmp_path
     changed._named[b'{"type":"exact"}'] = Check("exact", {"no_answer": "fail"})
     assert not prompts.knows(changed)
     prompts.close()
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage", b"SQLite format 3\0" + bytes(4000)])
+def test_an_index_that_can_not_be_opened_is_made_again(tmp_path: Path, content: bytes) -> None:
+    path = write_rows(tmp_path / "prompts.jsonl", [question("a"), question("b")])
+    before = indexed(tmp_path, input_path=str(path))
+    (tmp_path / "prompts.sqlite").write_bytes(content)
+    assert indexed(tmp_path, input_path=str(path)) == before

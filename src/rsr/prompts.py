@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from rsr.errors import ConfigError, InputError, PluginError
+from rsr.errors import ConfigError, InputError, PluginError, StoreError
 from rsr.hashing import content_hash, prompt_key
 from rsr.prompt_tables import COLUMNS, LIGHT, connect, counts, reading, version
 from rsr.rows import Content, Source, given, normalised, read, transformed
@@ -162,6 +162,8 @@ def index(
     """
     files = [] if rows is not None else input_files(data)
     fingerprint = _fingerprint(data, seed, files, check_key)
+    if path.exists() and _is_damaged(path):
+        path.unlink()  # nothing is lost with it: the pass is made again
     if rows is None and path.exists():
         unchanged = _unchanged(path, fingerprint, keys)
         if unchanged is not None:
@@ -225,6 +227,20 @@ def _fingerprint(data: DataConfig, seed: int, files: list[Path], check_key: Any)
     text = source.read_text(encoding="utf-8") if source and source.is_file() else ""
     shown = data.model_dump(mode="json", exclude={"input_path"})
     return content_hash([stats, shown, seed if data.shuffle else None, text, check_key]).hex()
+
+
+def _is_damaged(path: Path) -> bool:
+    """Whether it can't even be opened. Damage further in is found when it is read."""
+    try:
+        db = connect(path, readonly=True)
+        try:
+            counts(db)
+            db.execute("SELECT value FROM meta LIMIT 1").fetchall()
+        finally:
+            db.close()
+    except (StoreError, sqlite3.Error):
+        return True
+    return False
 
 
 def _unchanged(path: Path, fingerprint: str, keys: VerdictKeys | None) -> Change | None:
