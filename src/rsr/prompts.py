@@ -162,8 +162,6 @@ def index(
     """
     files = [] if rows is not None else input_files(data)
     fingerprint = _fingerprint(data, seed, files, check_key)
-    if path.exists() and _is_damaged(path):
-        path.unlink()  # nothing is lost with it: the pass is made again
     if rows is None and path.exists():
         unchanged = _unchanged(path, fingerprint, keys)
         if unchanged is not None:
@@ -230,7 +228,7 @@ def _fingerprint(data: DataConfig, seed: int, files: list[Path], check_key: Any)
 
 
 def _is_damaged(path: Path) -> bool:
-    """Whether it can't even be opened. Damage further in is found when it is read."""
+    """Whether it can't even be opened: it is made again. Damage further in is found when it is read."""
     try:
         db = connect(path, readonly=True)
         try:
@@ -244,6 +242,8 @@ def _is_damaged(path: Path) -> bool:
 
 
 def _unchanged(path: Path, fingerprint: str, keys: VerdictKeys | None) -> Change | None:
+    if _is_damaged(path):
+        return None
     db = connect(path, readonly=True)
     try:
         meta = dict(db.execute("SELECT name, value FROM meta"))
@@ -376,7 +376,7 @@ def _compare(db: sqlite3.Connection, old: Path) -> Change:
         return int(db.execute(query).fetchone()[0])
 
     total, skipped = count("SELECT count(*) FROM prompts"), count("SELECT count(*) FROM skipped")
-    if not old.exists():
+    if not old.exists() or _is_damaged(old):
         return Change(total=total, skipped=skipped)
     db.execute("ATTACH ? AS old", [os.fspath(old)])
     added = count("SELECT count(*) FROM prompts WHERE id NOT IN (SELECT id FROM old.prompts)")
