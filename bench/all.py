@@ -1,9 +1,10 @@
 """Runs all benchmarks, one after the other, and writes bench/results.md: the source of the figures in the README.
 
-    python bench/all.py [--quick]
+    python bench/all.py [--only schedule wire ...] [--quick]
 
-Half an hour on a quiet machine with two cores; --quick (smaller sizes, a few minutes) only shows that they work, and
-writes nothing. Ratios hold anywhere; seconds and milliseconds are this machine's.
+Half an hour on a quiet machine with two cores; --only runs some, and the page has only these; --quick (smaller sizes, a
+few minutes) only shows that they work, and writes nothing. Ratios hold anywhere; seconds and milliseconds are this
+machine's.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 
-FULL = {
+FULL: dict[str, list[str]] = {
     "schedule": [],
     "wire": [],
     "store": [],
@@ -57,8 +58,10 @@ def section(name: str, printed: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--only", nargs="+", choices=list(FULL), default=list(FULL))
     given = parser.parse_args()
-    parts = [section(name, run(name, options)) for name, options in (QUICK if given.quick else FULL).items()]
+    chosen = QUICK if given.quick else FULL
+    parts = [section(name, run(name, chosen[name])) for name in given.only]
     if given.quick:
         return
     machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"

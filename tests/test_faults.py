@@ -23,7 +23,9 @@ from rsr.simulation.model import Lengths, Model, label_of
 
 pytestmark = pytest.mark.slow  # real processes
 
-OWED = re.compile(r"incomplete: ([\d,]+) of ([\d,]+) prompts \((.+? [\d,]+)\): (.+); rsr run \S+ takes them up")
+OWED = re.compile(
+    r"incomplete: ([\d,]+) of ([\d,]+) prompts \((.+?)\): (.+); (?:.+, )?rsr run \S+ (?:takes them up|goes on)"
+)
 """The last line of a run that owes something: how many prompts, why, which, and what to do."""
 
 
@@ -112,7 +114,7 @@ def test_a_long_retry_after_is_obeyed_and_nobody_else_waits(bench: Bench) -> Non
         assert server.stats()["requests"] == 30
         ended = process.send(signal.SIGINT).ends_with(130)
         assert server.stats()["retry_after_violations"] == 0
-        assert named(ended) == (2, 30, "not sampled 2", ["q7", "q8"])
+        assert named(ended) == (2, 30, "not sampled 2, interrupted", ["q7", "q8"])
         waits.run("waits")  # its server has not told this one
     assert len(exported(bench, "waits")) == 30
 
@@ -203,7 +205,7 @@ def test_what_hangs_is_named_and_the_next_run_takes_up_only_that(bench: Bench) -
         ended = process.end().ends_with(3)
         assert server.stats()["faults"]["hang"] > 6
     count, total, why, first = named(ended)
-    assert (0 < count < 6, total, why) == (True, 300, f"not sampled {count}")
+    assert (0 < count < 6, total, why) == (True, 300, f"request failed {count}")
     clean, rest = data(bench.folder / "clean"), {f"q{number}" for number in range(300, 500)}
     assert len(first) == count
     some_of(clean, data(bench.folder / "hangs"), rest | set(first))
@@ -226,7 +228,7 @@ def test_nobody_waits_for_what_hangs(bench: Bench) -> None:
         assert until(lambda: len(exported(others, "others")) == 37, process)
         assert server.stats()["requests_in_flight"] == 3
         ended = process.send(signal.SIGTERM).ends_with(143)
-    assert named(ended) == (3, 40, "not sampled 3", ["q3", "q20", "q33"])
+    assert named(ended) == (3, 40, "not sampled 3, interrupted", ["q3", "q20", "q33"])
 
 
 # The end
@@ -235,9 +237,9 @@ def test_nobody_waits_for_what_hangs(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("flags", "settings", "code", "why"),
     [
-        (["--faults=hang*=0.05"], ["sampler.timeout=0.5"], 3, "not sampled"),
-        (["--faults=500*=0.05"], ["sampler.max_retries=0"], 3, "not sampled"),
-        ([], ["budget.requests=50"], 3, "not sampled"),
+        (["--faults=hang*=0.05"], ["sampler.timeout=0.5"], 3, "request failed"),
+        (["--faults=500*=0.05"], ["sampler.max_retries=0"], 3, "request failed"),
+        ([], ["budget.requests=50"], 3, "the budget is spent"),
         ([], ["verifier.type=own.py:fails", "guards=null"], 3, "verifier failed"),
         ([], ["verifier.type=own.py:fails", "guards.window=20"], 4, "verifier failed"),
         (["--faults=401=0.05"], [], 2, "not sampled"),
