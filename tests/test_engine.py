@@ -1,9 +1,11 @@
 """The engine with samplers and formatters made for one purpose each: it always ends, and says why."""
 
 import asyncio
+import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -293,3 +295,43 @@ def test_a_run_that_has_failed_does_not_wait_for_ever_for_what_hangs(tmp_path: P
     with pytest.raises(SamplerStopped, match="revoked"):
         run(tmp_path, Hangs(right_at(0)), "stop_grace=0.2")
     assert time.monotonic() - began < 30
+
+
+
+def test_a_request_that_waits_for_its_retry_after_leaves_its_slot_to_others(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            self.answer(404, {})
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append(body["messages"][-1]["content"])
+            if asked == ["Question 0?"]:
+                self.answer(429, {}, {"Retry-After": "2"})
+            else:
+                message = {"role": "assistant", "content": "right"}
+                self.answer(200, {"choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+
+        def answer(self, status: int, body: Any, headers: Mapping[str, str] | None = None) -> None:
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(content)), **(headers or {})}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        sampler = {"base_url": url, "model": "m", "concurrent_requests": 1}
+        made = run(tmp_path, sampler, "sampling.step_size=1", prompts=PROMPTS[:12])
+        server.shutdown()
+    assert made.exit_code == 0
+    assert asked[0] == asked[-1] == "Question 0?" and len(asked) == 13

@@ -21,7 +21,7 @@ FLOORS: list[set[str]] = [
     {"simulation"},
     {"prompts", "store", "samplers", "verifiers", "formatters"},
     {"replay", "judging", "settings", "training_files", "stats", "scoring", "arrivals", "oversight"},
-    {"commits"},
+    {"commits", "slots"},
     {"engine", "export", "reverify", "recipes", "parts"},
     {"loading", "signals", "writing", "freshness"},
     {"session"},

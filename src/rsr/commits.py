@@ -66,12 +66,7 @@ class Commits:
 
     def flush(self) -> None:
         """Commit what is held, then let it count."""
-        try:
-            # Whatever a formatter of the user's raises must end the run, not leave it waiting for ever.
-            with boundary(PluginError, "what decides on the rollouts failed"):
-                self._flush()
-        except RSRError as error:
-            self._fail(error)
+        self._flush()
         if self._error is not None and not isinstance(self._error, StoreFull):
             self._fail(self._error)
         elif (self._error is not None or self._store.short_of_room) and not self.full:
@@ -83,15 +78,21 @@ class Commits:
             batch = self._held[0]
             self._store.count(commits=1)
             try:
-                if batch.rows:
-                    self._store.add(batch.rows)
-                if batch.judged:
-                    self._store.add_verdicts([judged.row() for judged in batch.judged])
+                with boundary(StoreError, "the store"):
+                    if batch.rows:
+                        self._store.add(batch.rows)
+                    if batch.judged:
+                        self._store.add_verdicts([judged.row() for judged in batch.judged])
             except StoreError as error:
                 self._error = error
                 return
             del self._held[0]
-            self._take(batch)
+            try:
+                # Whatever a formatter of the user's raises must end the run, not leave it waiting for ever.
+                with boundary(PluginError, "what decides on the rollouts failed"):
+                    self._take(batch)
+            except RSRError as error:
+                self._fail(error)
 
     def _wait_for_room(self) -> None:
         self.full = True

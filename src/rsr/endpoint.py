@@ -63,6 +63,11 @@ class Endpoint:
         return self.gate.waiting
 
     @property
+    def resting(self) -> int:
+        """Completions whose requests wait for a time of their own."""
+        return self.gate.resting
+
+    @property
     def sent(self) -> int:
         """Tries so far."""
         return self.gate.sent

@@ -37,16 +37,16 @@ from rsr.progress import Progress
 from rsr.replay import Stored
 from rsr.schedule import Draw, Schedule, Update
 from rsr.settings import Settings
+from rsr.slots import Slots
 from rsr.store.rollouts import NewRollout, RolloutStore, Said
 from rsr.types import Outcome, Sampler, SampleRequest, Verdict
 
 _OPEN_PER_SLOT = 4
-_JUDGED_PER_SLOT = 4  # verdicts waited for, beyond which nothing is drawn: a slow judge must not fill the memory
-_JUDGED = 64  # so many may be waited for in any case
 _OPENED_AT_ONCE = 64  # between two turns of the loop, so that a long replay doesn't hold up what is in flight
 _FEW, _GATHER = 16, 0.005  # with more requests than so many on their way, seconds between two commits
 _LINGER = 0.01  # seconds between the wish to cancel a request and doing it
 _ROUND_PAUSES = (0.5, 5.0)  # seconds before what failed in the pass over the input is taken up again
+_BEAT = 0.25  # seconds between two looks at whether requests that rest have left slots free
 _REMEMBERED = 100_000  # indices whose request failed, so that it is recorded that they were drawn again
 
 log = logging.getLogger("rsr")
@@ -90,13 +90,13 @@ class Engine:
         self._judging = Judging(judge, self._hear)
         self._store = store
         self._feed = feed
-        self._slots = min(settings.slots, sampler.max_in_flight or settings.slots)
+        self._slots = Slots(settings.slots, sampler, self._judging, progress, oversight)
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._tasks: dict[tuple[int, int], asyncio.Task[bool]] = {}
         self._arrived = Arrivals()
         self._judged: list[Judged] = []
-        self._commits = Commits(store, self._take, self._fail, warn, self._wake_up, settings.wait_for_room)
+        self._commits = Commits(store, self._take, self._fail, warn, self._wake.set, settings.wait_for_room)
         self._flushing = self._stopping = self._aborted = False
         self._flushed = 0.0
         self._running = 0
@@ -112,8 +112,9 @@ class Engine:
             StoreError: the disk failed.
         """
         self._oversight.begin(self._loop.time())
+        self._beat()
         if (left := self._oversight.seconds_left()) is not None:
-            self._loop.call_later(left, self._wake_up)
+            self._loop.call_later(left, self._wake.set)
         for pause in (None, *_ROUND_PAUSES):
             if pause is not None:
                 if self._stopping or not self.progress.incomplete or not self._drawn_in_pass:
@@ -152,7 +153,7 @@ class Engine:
     async def _pass(self) -> None:
         settings = self._settings
         self._schedule = Schedule(
-            settings.rules, settings.needs, max_open=max(_OPEN_PER_SLOT * self._slots, REFUSED_AT_START)
+            settings.rules, settings.needs, max_open=max(_OPEN_PER_SLOT * self._slots.count, REFUSED_AT_START)
         )
         self._opened: dict[int, Open] = {}
         self._drawn_in_pass = 0
@@ -190,7 +191,7 @@ class Engine:
         """Give every free slot something to do."""
         opened = 0
         while not self._stopping and not self._commits.full:
-            free = self._free_slots()
+            free = self._slots.free(self._loop.time())
             if free < 1:
                 return
             draw = self._schedule.next(free, self._sampler.max_choices)
@@ -204,11 +205,6 @@ class Engine:
             else:
                 opened += 1
                 self._open_next(feed)
-
-    def _free_slots(self) -> int:
-        if self._judging.pending >= max(_JUDGED, _JUDGED_PER_SLOT * self._slots):
-            return 0
-        return min(self._slots - self.progress.in_flight, self._oversight.room(self._loop.time()))
 
     def _open_next(self, feed: Iterator[Stored]) -> None:
         found = next(feed, None)
@@ -308,8 +304,11 @@ class Engine:
         else:
             self._apply(opened, self._schedule.failed(draw))
 
-    def _wake_up(self) -> None:
-        self._wake.set()
+    def _beat(self) -> None:
+        """A request that begins to rest tells nobody."""
+        if self._slots.resting:
+            self._wake.set()
+        self._loop.call_later(_BEAT, self._beat)
 
     def _heed_guards(self) -> None:
         tripped = self._oversight.tripped

@@ -68,6 +68,13 @@ class Gate:
         return len(self._waiting)
 
     @property
+    def resting(self) -> int:
+        """Completions whose requests wait for a time of their own: Retry-After or backoff. None while all wait."""
+        if not self._resting or self._breaker.open_since is not None:
+            return 0
+        return sum(ticket.weight for _, _, turn, ticket in self._resting if turn == ticket.turn)
+
+    @property
     def in_flight(self) -> int:
         """Completions that were asked for and are not back."""
         return self._limit.in_flight

@@ -185,6 +185,11 @@ class OpenAICompatible:
         """What holds everything up, in a few words; empty while nothing does."""
         return self.endpoint.state if self.endpoint is not None else ""
 
+    @property
+    def resting(self) -> int:
+        """Completions that wait for Retry-After or backoff: no slot is taken by them."""
+        return self.endpoint.resting if self.endpoint is not None else 0
+
     def drain(self) -> None:
         """Send nothing new; what is in flight may still come."""
         if self.endpoint is not None:

@@ -34,11 +34,16 @@ class Room:
         size = min(wanted, shutil.disk_usage(folder).free // _SHARE)
         self._size = size if size >= _LEAST and self._take(size) else 0
         self._held = bool(self._size)
+        self._largest: int | None = None
 
     def give_up(self) -> bool:
         """Free the reserve, as the disk is full; False where there is none (any more)."""
         needed = self._size or _WITHOUT
-        self.short = f"{self._folder}: the disk is full; {_in_words(needed)} of free room are needed there to go on"
+        if self._largest is None:
+            self.short = f"{self._folder}: the disk is full; {_in_words(needed)} of free room are needed there to go on"
+        else:
+            fix = "raise that limit (ulimit -f), or set store.segment_bytes to less than half of it in the next run"
+            self.short = f"{self._folder}: files may not grow beyond {_in_words(self._largest)} there; {fix}"
         if not self._held:
             return False
         self.release()
@@ -80,6 +85,7 @@ class Room:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as cause:
+            self._largest = largest if cause.errno == errno.EFBIG else None
             return cause.errno not in _NO_ROOM
         finally:
             with suppress(OSError):
