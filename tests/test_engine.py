@@ -297,7 +297,6 @@ def test_a_run_that_has_failed_does_not_wait_for_ever_for_what_hangs(tmp_path: P
     assert time.monotonic() - began < 30
 
 
-
 def test_a_request_that_waits_for_its_retry_after_leaves_its_slot_to_others(tmp_path: Path) -> None:
     asked: list[str] = []
 

@@ -39,12 +39,11 @@ class Connections:
 
     async def request(self, method: str, path: str, payload: Any) -> aiohttp.ClientResponse:
         """Send it; returns when the head of the reply has come."""
+        session = self._session or self._open()
         data: Any = None
         if payload is not None:
-            data = msgspec.json.encode(payload)
-            if len(data) >= _LARGE_BODY:
-                data = io.BytesIO(data)
-        session = self._session or self._open()
+            body = msgspec.json.encode(payload)
+            data = io.BytesIO(body) if len(body) >= _LARGE_BODY else self._as_body(body)
         # Redirects are not followed: a POST would become a GET, and the key would go to whoever is named.
         return await session.request(method, self._url(path), data=data, allow_redirects=False)
 
@@ -57,6 +56,7 @@ class Connections:
     def _open(self) -> aiohttp.ClientSession:
         import aiohttp
 
+        self._as_body = aiohttp.BytesPayload  # what aiohttp would find out for each
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
             headers=self._headers,

@@ -90,7 +90,7 @@ def serve(
     Examples:
       rsr simulate serve --answers prompts.jsonl --slots 64 --tokens-per-second 50
       rsr simulate serve --faults 429:2=0.05,500=0.02,reset=0.01 --storm 10:30
-    """  # noqa: D301 (\b keeps click from joining the lines of an example)
+    """
     from rsr.simulation.answers import answers_from
     from rsr.simulation.behaviour import Behaviour
     from rsr.simulation.faults import parse_window

@@ -104,6 +104,9 @@ class Subject(NamedTuple):
     faults: str | None
 
 
+_PASS_RATES, _LENGTHS = PassRates(), Lengths()
+
+
 class Model:
     """The simulated model.
 
@@ -117,8 +120,8 @@ class Model:
     def __init__(
         self,
         seed: int = 0,
-        pass_rates: PassRates = PassRates(),  # noqa: B008 (immutable)
-        lengths: Lengths = Lengths(),  # noqa: B008 (immutable)
+        pass_rates: PassRates = _PASS_RATES,
+        lengths: Lengths = _LENGTHS,
         answers: Answers | None = None,
     ) -> None:
         self.seed = seed

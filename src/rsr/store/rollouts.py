@@ -306,6 +306,7 @@ class RolloutStore:
         try:
             db.execute("BEGIN IMMEDIATE")
             write()
+            self._live.flush()
             if self._counted:
                 self._live.count(self._sampling_key, self._counted)
             db.execute("COMMIT")

@@ -69,6 +69,8 @@ class Segment:
         self._page = min(PAGE, (limit - 1) // 3 // _ROUND * _ROUND)
         self._streams: dict[tuple[bytes, bytes], int] = {}
         self._last_text: int | None = None
+        self._texts: list[tuple[int, bytes]] = []
+        self._verdicts: list[tuple[Any, ...]] = []
 
     # Reading
 
@@ -154,9 +156,20 @@ class Segment:
             known = self._streams[key, sampling_key] = int(found[0])
         return known
 
+    def flush(self) -> None:
+        """Write the texts and verdicts that were added; before the transaction is committed."""
+        if self._texts:
+            self.db.executemany("INSERT INTO texts (text, content) VALUES (?, ?)", self._texts)
+            self._texts.clear()
+        if self._verdicts:
+            self.db.executemany(_ADD_VERDICT, self._verdicts)
+            self._verdicts.clear()
+
     def undone(self) -> None:
         """The transaction was rolled back: what it numbered is numbered anew."""
         self._streams.clear()
+        self._texts.clear()
+        self._verdicts.clear()
         self._last_text = None
 
     def holds(self, stream: int, index: int, limit: int) -> bool:
@@ -185,7 +198,7 @@ class Segment:
         )
         if self.db.execute(_ADD_ROLLOUT, (*row, checksum(row))).rowcount < 1:
             return False
-        self.db.execute("INSERT INTO texts (text, content) VALUES (?, ?)", (text, content))
+        self._texts.append((text, content))
         self._last_text = text
         return True
 
@@ -205,7 +218,7 @@ class Segment:
         rest = (said.verifier, score, texts[0], reason, texts[1])
         if here:
             row: tuple[Any, ...] = (*place, *rest)
-            self.db.execute(_ADD_VERDICT, (*row, checksum(row)))
+            self._verdicts.append((*row, checksum(row)))
         else:
             row = (*place, rollout.answer_key, *rest)
             self.db.execute(_ADD_LATER, (*row, checksum(row)))

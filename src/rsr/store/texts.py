@@ -12,6 +12,7 @@ import msgspec
 import zstandard
 
 _SMALL = 128  # bytes; below this zstd gains nothing
+_SHORT = 4096  # bytes; below this a higher level costs more and saves nothing
 _CHECKED = b"\x01"
 
 
@@ -24,6 +25,7 @@ class Texts:
 
     def __init__(self) -> None:
         self._compress = zstandard.ZstdCompressor(level=3, write_checksum=True).compress
+        self._compress_short = zstandard.ZstdCompressor(level=1, write_checksum=True).compress
         self._decompress = zstandard.ZstdDecompressor().decompress
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode = msgspec.msgpack.Decoder(tuple[str, str | None]).decode
@@ -33,7 +35,7 @@ class Texts:
         raw = self._encode((text, reasoning))
         if len(raw) < _SMALL:
             return _CHECKED + crc32(raw).to_bytes(4, "little") + raw
-        return self._compress(raw)
+        return self._compress_short(raw) if len(raw) < _SHORT else self._compress(raw)
 
     def unpack(self, content: bytes) -> tuple[str, str | None]:
         """Text and reasoning field.

@@ -117,16 +117,19 @@ class Check:
         except (Exception, SystemExit) as cause:  # own code may call sys.exit()
             return self._broken(cause)
 
-    def refuses(self, messages: Sequence[Message], metadata: Mapping[str, Any]) -> str | None:
-        """Why no response to a prompt could be judged, or None; asked of built-in verifiers that judge in this process.
+    def refuses(self, answer: Any, choices: Any, metadata: Mapping[str, Any]) -> str | None:
+        """Why no response could be judged against a reference, or None; asked of built-in verifiers of this process.
 
-        Any response tells, for the reference is read before it.
+        One that has `read_reference(answer, choices)` is asked by that. Of the others any response tells, for the
+        reference is read before it.
         """
         if self.isolated or not self._from_rsr():
             return None
         try:
-            answer, choices = self.reference(messages, metadata)
-            self._call("A", answer, choices, metadata)
+            if self._read_reference is not None:
+                self._read_reference(answer, choices)
+            else:
+                self._call("A", answer, choices, metadata)
         except ValueError as cause:
             return str(cause).removeprefix("metadata.answer is ")
         except Exception as cause:
@@ -169,6 +172,7 @@ class Check:
         self.needs_answer: bool = self._takes.needs_answer if needs is None else bool(needs)
         self._reads_metadata = bool(getattr(self._verifier, "reads_metadata", True))
         self._quick: Callable[..., Verdict | None] | None = getattr(self._verifier, "quick", None)
+        self._read_reference: Callable[[Any, Any], None] | None = getattr(self._verifier, "read_reference", None)
 
     def _call(self, response: str, answer: Any, choices: Any, metadata: Mapping[str, Any] | None) -> Verdict:
         given = {"answer": answer, "choices": choices, "metadata": metadata}

@@ -50,6 +50,14 @@ class MCQ:
             return Verdict(reason=Reason.NO_ANSWER)
         return Verdict(score=float(chosen == reference), extracted="".join(sorted(chosen)))
 
+    def read_reference(self, answer: Any, choices: Any) -> None:
+        """Read a reference, as judging would.
+
+        Raises:
+            ValueError: it is missing or names no option.
+        """
+        _reference(_frozen(answer), _frozen(choices))
+
     def choices_of(self, text: str) -> Options | None:
         """The options in a prompt's text, or None."""
         return parse_options(text) or None

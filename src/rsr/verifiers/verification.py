@@ -39,6 +39,7 @@ class Verification:
         self.default = default
         self._pool = pool
         self._named: dict[bytes, Check] = {}
+        self._last: tuple[Prompt, Reference] | None = None
         self._threads: ThreadPoolExecutor | None = None
 
     def check_for(self, prompt: Prompt) -> Check:
@@ -64,17 +65,23 @@ class Verification:
         answer = prompt.metadata.get("answer")
         if check.needs_answer and (answer is None or (isinstance(answer, str) and not answer.strip())):
             return f"metadata.answer: missing; the verifier {check.name} needs one"
-        refused = check.refuses(prompt.messages, prompt.metadata)
+        reference = self.reference(prompt)
+        refused = check.refuses(reference.answer, reference.choices, prompt.metadata)
         if refused:
             other = "set verifier.type to another (rsr list verifiers)"
             return f"metadata.answer: the verifier {check.name} can't use it: {refused}; {other}"
         return None
 
     def reference(self, prompt: Prompt) -> Reference:
-        """Verifier, answer, choices and verdict key of a prompt."""
-        check = self.check_for(prompt)
-        answer, choices = check.reference(prompt.messages, prompt.metadata)
-        return Reference(check, answer, choices, check.key(answer, choices, prompt.metadata))
+        """Verifier, answer, choices and verdict key of a prompt.
+
+        The last one is remembered: while the input is read, it is asked for twice in a row.
+        """
+        if self._last is None or self._last[0] is not prompt:
+            check = self.check_for(prompt)
+            answer, choices = check.reference(prompt.messages, prompt.metadata)
+            self._last = prompt, Reference(check, answer, choices, check.key(answer, choices, prompt.metadata))
+        return self._last[1]
 
     def verdict_key(self, prompt: Prompt) -> int:
         """Which verdicts on a prompt's rollouts count."""
