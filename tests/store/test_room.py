@@ -30,12 +30,19 @@ class Failing:
         return getattr(self._db, name)
 
     def execute(self, statement: str, *parameters: Any) -> Any:
+        self._may_fail(statement)
+        return self._db.execute(statement, *parameters)
+
+    def executemany(self, statement: str, *parameters: Any) -> Any:
+        self._may_fail(statement)
+        return self._db.executemany(statement, *parameters)
+
+    def _may_fail(self, statement: str) -> None:
         if statement.startswith(self._statement) and self._times:
             self._times -= 1
             error = sqlite3.OperationalError("database or disk is full")
             error.sqlite_errorcode = self._code
             raise error
-        return self._db.execute(statement, *parameters)
 
 
 def fail(store: RolloutStore, statement: str, times: int, code: int = sqlite3.SQLITE_FULL) -> None:
