@@ -20,7 +20,7 @@ FLOORS: list[set[str]] = [
     {"wire", "rows", "prompt_tables"},
     {"simulation"},
     {"prompts", "store", "samplers", "verifiers", "formatters"},
-    {"replay", "judging", "settings", "training_files", "stats", "scoring", "arrivals", "oversight"},
+    {"replay", "judging", "settings", "training_files", "stats", "scoring", "arrivals", "oversight", "flips"},
     {"commits", "slots"},
     {"engine", "export", "reverify", "recipes", "parts"},
     {"loading", "signals", "writing", "freshness"},

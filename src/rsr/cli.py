@@ -135,12 +135,20 @@ def run(
 
 @app.command()
 def verify(
-    run: RunArgument, overrides: Overrides = None, yes: Yes = False, quiet: Quiet = False, traceback: Traceback = False
+    run: RunArgument,
+    overrides: Overrides = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Make verdicts that cost requests, and take much changed input.")
+    ] = False,
+    quiet: Quiet = False,
+    traceback: Traceback = False,
 ) -> None:
     """Judge stored rollouts again; sample nothing.
 
-    Makes every verdict that is missing under the config of now, then writes the training files again. Verdicts that
-    are there already are kept; overrides become a new revision of the run's config.
+    Makes every verdict that is missing under the config of now (another verifier, a corrected answer), says which
+    rollouts are judged otherwise than before (all of them: summary/flips.jsonl), and writes the training files again.
+    Verdicts that are there already are kept; overrides become a new revision of the run's config. Verdicts that cost
+    requests want --yes.
 
     \b
     Example:
@@ -152,9 +160,10 @@ def verify(
     loaded = _loaded_run(run, overrides)
     display = Display(redact, quiet)
     with Session(loaded, "verify", Options(yes=yes), display) as session:
-        session.index()
-        made, ended = session.verify()
+        made, flips, ended = session.verify()
     typer.echo(f"verdicts   {made:,} made")
+    for line in flips.lines():
+        typer.echo(redact(line))
     finish(ended)
 
 

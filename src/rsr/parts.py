@@ -94,9 +94,14 @@ class Parts(NamedTuple):
         return Prices(**self.config.sampler.prices.model_dump())
 
     @property
+    def pass_threshold(self) -> float:
+        """The first formatter's."""
+        return float(getattr(next(iter(self.formatters.values())), "pass_threshold", 1.0))
+
+    @property
     def passes(self) -> Callable[[Rollout], bool]:
         """Says whether a rollout passes by the first formatter's threshold."""
-        threshold = getattr(next(iter(self.formatters.values())), "pass_threshold", 1.0)
+        threshold = self.pass_threshold
         return lambda rollout: (
             (verdict := rollout.verdict) is not None and (verdict.score is not None and verdict.score >= threshold)
         )

@@ -68,6 +68,8 @@ class Change(NamedTuple):
     removed: int = 0
     edited: int = 0
     skipped: int = 0
+    answers: int = 0
+    """Prompts that are what they were, but are judged by another answer or other options."""
 
     @property
     def share(self) -> float:
@@ -120,6 +122,13 @@ class Prompts:
             tools=content.tools,
             images=content.images,
         )
+
+    def verdict_keys(self, prompts: Iterable[tuple[str, bytes]]) -> list[int | None]:
+        """The verdict keys of prompts by id and key; None for one that is not here."""
+        query = f"SELECT {'NULL' if self._old else 'verdict'} FROM prompts WHERE id = ? AND key = ?"
+        with reading(self._path):
+            rows = [self._db.execute(query, prompt).fetchone() for prompt in prompts]
+        return [row[0] if row else None for row in rows]
 
     def knows(self, keys: VerdictKeys) -> bool:
         """Whether the verdict keys of the entries are those of now."""
@@ -382,4 +391,9 @@ def _compare(db: sqlite3.Connection, old: Path) -> Change:
     added = count("SELECT count(*) FROM prompts WHERE id NOT IN (SELECT id FROM old.prompts)")
     removed = count("SELECT count(*) FROM old.prompts WHERE id NOT IN (SELECT id FROM prompts)")
     edited = count("SELECT count(*) FROM prompts p JOIN old.prompts o USING (id) WHERE p.key != o.key")
-    return Change(total=total, added=added, removed=removed, edited=edited, skipped=skipped)
+    same_verifiers = "SELECT count(*) FROM meta JOIN old.meta USING (name, value) WHERE name = 'signature'"
+    answers = 0
+    if count(same_verifiers):
+        joined = "prompts p JOIN old.prompts o USING (id, key)"
+        answers = count(f"SELECT count(*) FROM {joined} WHERE p.verdict != o.verdict")
+    return Change(total, added, removed, edited, skipped, answers)

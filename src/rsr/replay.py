@@ -38,6 +38,11 @@ class Stored:
         return self._entry.key
 
     @property
+    def verdict_key(self) -> int:
+        """Which verdicts count."""
+        return self._reference.key if self._reference is not None else self._entry.verdict or 0
+
+    @property
     def prompt(self) -> Prompt:
         """The whole prompt."""
         if self._prompt is None:

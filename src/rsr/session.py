@@ -18,13 +18,14 @@ from rsr import prompts as prompts_index
 from rsr.config import Loaded, changes, key_class
 from rsr.engine import Engine
 from rsr.errors import BudgetSpent, GuardTripped, InputError, RSRError, RunDirError
+from rsr.flips import Flips
 from rsr.loading import work_dir
 from rsr.parts import NOTHING, PYTHON, Given, build
 from rsr.progress import Progress
 from rsr.prompts import Change, Prompts
 from rsr.redaction import Redactor, redacted
 from rsr.replay import Stored, replay
-from rsr.reverify import missing_verdicts
+from rsr.reverify import index_before, missing_verdicts
 from rsr.sections import KeyClass
 from rsr.settings import Settings
 from rsr.signals import Signals
@@ -114,8 +115,6 @@ class Session:
         self.parts = build(loaded, self.redactor, given)
         self.run_dir = RunDir(work_dir(loaded, self.parts, given.rows))
 
-    # Opening
-
     def __enter__(self) -> Session:
         self._input_there = self._find_input()
         self._refuse_other_samples()
@@ -172,9 +171,11 @@ class Session:
         return True
 
     def _accept(self, change: Change) -> None:
-        if not (change.added or change.removed or change.edited):
+        if not (change.added or change.removed or change.edited or change.answers):
             return
         text = f"the input changed: {change.added} prompts added, {change.removed} removed, {change.edited} edited"
+        if change.answers:
+            text += f", {change.answers} with another answer, which are judged again"
         if change.share > _CHANGED_SHARE and not self.options.yes:
             raise RunDirError(f"data: {text}, of {change.total}; to go on with it, add --yes")
         self.watch.warn(text)
@@ -354,21 +355,19 @@ class Session:
         finally:
             prompts.close()
 
-    def verify(self) -> tuple[int, Ended]:
-        """Make every missing verdict on what is stored, then write the files; the number of verdicts made."""
-        store = self.store()
-        try:
-            made = self._verify_stored(store)
-            return made, self._ended(self.write(store), None, None)
-        finally:
-            store.close()
-
-    def _verify_stored(self, store: RolloutStore) -> int:
-        prompts = Prompts(self.run_dir.prompts)
-        try:
-            return missing_verdicts(replay(prompts, store, self.parts.verification, -1), store, self.parts.verification)
-        finally:
-            prompts.close()
+    def verify(self) -> tuple[int, Flips, Ended]:
+        """Make every missing verdict on what is stored, write the files; how many were made, and what that changed."""
+        flips = Flips(self.parts.pass_threshold)
+        with index_before(self.run_dir) as before:
+            self.index()
+            store = self.store()
+            try:
+                made = missing_verdicts(
+                    self.run_dir, store, self.parts.verification, flips, before, paid=self.options.yes
+                )
+                return made, flips, self._ended(self.write(store), None, None)
+            finally:
+                store.close()
 
     def format(self) -> Ended:
         """Write the files again under the config of now."""
