@@ -2,9 +2,9 @@
 
     python bench/all.py [--only schedule wire ...] [--quick]
 
-Half an hour on a quiet machine with two cores; --only runs some, and the page has only these; --quick (smaller sizes, a
-few minutes) only shows that they work, and writes nothing. Ratios hold anywhere; seconds and milliseconds are this
-machine's.
+Half an hour on a quiet machine with two cores. --only runs some, and what the page says of the others stays. --quick
+(smaller sizes, a few minutes) only shows that they work, and writes nothing. Ratios hold anywhere; seconds and
+milliseconds are this machine's.
 """
 
 from __future__ import annotations
@@ -52,7 +52,21 @@ def section(name: str, printed: str) -> str:
     """A benchmark's part of the page: its own description, and what it printed."""
     described = (HERE / f"{name}.py").read_text(encoding="utf-8").split('"""')[1].strip()
     shown = printed if printed.startswith("|") else f"```\n{printed}\n```"
-    return f"## {name}\n\n```text\n{described}\n```\n\n{shown}\n"
+    return f"## {name}\n\n{run_on()}\n\n```text\n{described}\n```\n\n{shown}\n"
+
+
+def run_on() -> str:
+    """When and where."""
+    machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    return f"Run on {datetime.date.today()}: {machine}."
+
+
+def sections(page: Path) -> dict[str, str]:
+    """The parts of the page as it is, by name."""
+    if not page.exists():
+        return {}
+    _, *parts = f"\n{page.read_text(encoding='utf-8')}".split("\n## ")
+    return {part.split("\n", 1)[0]: f"## {part.rstrip()}\n" for part in parts}
 
 
 def main() -> None:
@@ -61,12 +75,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(FULL), default=list(FULL))
     given = parser.parse_args()
     chosen = QUICK if given.quick else FULL
-    parts = [section(name, run(name, chosen[name])) for name in given.only]
+    page = HERE / "results.md"
+    parts = sections(page)
+    for name in given.only:
+        parts[name] = section(name, run(name, chosen[name]))
     if given.quick:
         return
-    machine = f"{os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
-    head = f"# Benchmarks\n\nWritten by `python bench/all.py` on {datetime.date.today()}: {machine}.\n"
-    (HERE / "results.md").write_text("\n".join([head, *parts]), encoding="utf-8")
+    head = "# Benchmarks\n\nWritten by `python bench/all.py`.\n"
+    page.write_text("\n".join([head, *(parts[name] for name in FULL if name in parts)]), encoding="utf-8")
 
 
 if __name__ == "__main__":
