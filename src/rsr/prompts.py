@@ -126,6 +126,12 @@ class Prompts:
         meta = dict(self._db.execute("SELECT name, value FROM meta"))
         return "signature" in meta and _signature(keys, meta["named"]) == meta["signature"]
 
+    def place(self, prompt: Prompt) -> tuple[int, int]:
+        """The number of its input file, from 0, and the line."""
+        with reading(self._path):
+            file, line = self._db.execute("SELECT file, line FROM prompts WHERE ord = ?", [prompt.order]).fetchone()
+            return file, line
+
     def skipped(self) -> Iterator[tuple[int, str]]:
         """Line and reason of each row that was left out."""
         yield from self._db.execute("SELECT line, reason FROM skipped ORDER BY rowid")
