@@ -82,7 +82,13 @@ def test_nothing_is_left_behind_and_no_run_is_made(check: Any, folder: Path) -> 
 
 
 def test_rows_that_can_not_be_used_are_all_listed(folder: Path, command: Any) -> None:
-    rows = [question("a"), question("b", "E"), question("c", None), question("a"), row("d", TEXT, "B", verifier="exakt")]
+    rows = [
+        question("a"),
+        question("b", "E"),
+        question("c", None),
+        question("a"),
+        row("d", TEXT, "B", verifier="exakt"),
+    ]
     write_rows(folder / "in.jsonl", rows)
     with (folder / "in.jsonl").open("a") as file:
         file.write("not json\n")
@@ -257,6 +263,46 @@ def test_a_missing_input_and_a_wrong_config_are_refused(folder: Path, command: A
     assert "unknown verifier 'exakt'" in command("check", "sft", "verifier.type=exakt", *SCRIPTED).refused()
 
 
+# The pilot
+
+PRICES = ("sampler.prices.prompt=0", "sampler.prices.completion=1000000")
+REPLY = "sampler.replies=[{text: The answer is B., completion_tokens: 5}]"
+
+
+def test_a_pilot_samples_some_prompts_and_estimates_the_rest(folder: Path, command: Any) -> None:
+    write_rows(folder / "in.jsonl", [question(f"q{at}") for at in range(40)])
+    ended = command("check", "sft", "data.input_path=in.jsonl", "sampler.type=scripted", REPLY, *PRICES, "--pilot", 4)
+    assert ended.code == 0, ended.err
+    assert says(ended, "pilot").startswith("4 of 4 prompts: 4 responses, sft 4 rows; ")
+    spent = "40 prompts: about 40 responses, 200 completion and 0 prompt tokens, 200.00 USD"
+    assert says(ended, "estimate") == spent
+    assert [path.name for path in folder.iterdir()] == ["in.jsonl"]
+
+
+def test_a_pilot_of_more_prompts_than_there_are_takes_them_all(folder: Path, command: Any) -> None:
+    write_rows(folder / "in.jsonl", [question("a"), question("b"), question("bad", None)])
+    ended = command("check", "sft", "data.input_path=in.jsonl", "sampler.type=scripted", REPLY, "--pilot", 9)
+    assert ended.code == 1  # of the bad row
+    assert says(ended, "estimate") == "2 prompts: about 2 responses, 10 completion and 0 prompt tokens"
+
+
+def test_a_pilot_that_gets_nothing_says_so(folder: Path, command: Any) -> None:
+    write_rows(folder / "in.jsonl", [question("a")])
+    failing = ("sampler.type=scripted", "sampler.replies={'*': {error: failed}}", "sampler.max_retries=0")
+    ended = command("check", "sft", "data.input_path=in.jsonl", *failing, "--pilot", 1)
+    assert ended.code == 3
+    assert says(ended, "estimate") == "none: no prompt was finished"
+
+
+def test_without_pilot_nothing_is_sampled_and_without_an_endpoint_no_pilot_is_made(folder: Path, command: Any) -> None:
+    write_rows(folder / "in.jsonl", [question("a")])
+    ended = command("check", "sft", "data.input_path=in.jsonl", "sampler.type=scripted", REPLY)
+    assert "pilot" not in ended.out
+    gone = ("sampler.model=m", "sampler.base_url=http://127.0.0.1:9/v1")
+    ended = command("check", "sft", "data.input_path=in.jsonl", *gone, "--pilot", 1)
+    assert (ended.code, "pilot" in ended.out) == (2, False)
+
+
 # The probes
 
 
@@ -309,7 +355,7 @@ def test_an_option_that_speaks_of_others_is_not_given_by_its_text() -> None:
 
 
 def test_the_chance_rate() -> None:
-    options = {letter: "" for letter in "ABCD"}
+    options = dict.fromkeys("ABCD", "")
     assert chance("mcq-rlvr", "B", options) == 0.25
     assert chance("mcq-rlvr", ["A", "B"], options) == pytest.approx(1 / 15)
     assert chance("exact", "B", ["x", "y"]) == 0.5

@@ -25,7 +25,7 @@ FLOORS: list[set[str]] = [
     {"engine", "export", "reverify", "recipes", "parts"},
     {"loading", "signals", "writing", "freshness", "checking"},
     {"session"},
-    {"inspection"},
+    {"inspection", "pilot"},
     {"api"},
     {"display", "simulate"},
     {"ending"},

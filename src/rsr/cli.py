@@ -148,6 +148,10 @@ def check(
         str | None,
         typer.Option("--gold", metavar="TEXT", help="How a right response looks, with {answer} where the answer is."),
     ] = None,
+    pilot: Annotated[
+        int | None,
+        typer.Option("--pilot", metavar="N", min=1, help="Sample N prompts, which costs, and estimate the whole run."),
+    ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="A JSONL file for all that is found.")] = None,
     quiet: Quiet = False,
     traceback: Traceback = False,
@@ -161,6 +165,7 @@ def check(
     Examples:
       rsr check sft data.input_path=prompts.jsonl sampler.model=gpt-5-mini
       rsr check recipe.yaml --rows 1000 --out found.jsonl
+      rsr check recipe.yaml --pilot 20
     """
     from rsr.checking import Wanted, check_config
     from rsr.display import Display
@@ -172,7 +177,14 @@ def check(
     found = check_config(load_config(config, overrides or []), redact, Wanted(rows, paid, gold), out, display.say)
     for line in lines(found, out):
         typer.echo(redact(line))
-    raise typer.Exit(found.exit_code)
+    if pilot is None or found.endpoint is not None:
+        raise typer.Exit(found.exit_code)
+    from rsr import pilot as pilots
+
+    made = pilots.sample(config, overrides or [], pilot, found.total, display)
+    for line in pilots.lines(made):
+        typer.echo(redact(line))
+    raise typer.Exit(found.exit_code or made.exit_code)
 
 
 @app.command()

@@ -64,6 +64,11 @@ class Findings:
         self._encode = msgspec.json.Encoder(enc_hook=str).encode
 
     @property
+    def total(self) -> int:
+        """The prompts of the input."""
+        return self.prompts + self.unread + sum(self.unpaid.values())
+
+    @property
     def exit_code(self) -> int:
         """2 where the sampler is not there as configured, 1 where rows fail, else 0."""
         if self.endpoint is not None:
@@ -136,7 +141,7 @@ def lines(findings: Findings, out: Path | None) -> Iterator[str]:
     total = findings.prompts
     left_out = f", {findings.skipped:,} more can't be used (data.on_error=skip)" if findings.skipped else ""
     bad = f", {findings.unusable:,} rows can't be used" if findings.unusable else ""
-    yield f"input      {findings.unread + total + sum(findings.unpaid.values()):,} prompts{bad}{left_out}"
+    yield f"input      {findings.total:,} prompts{bad}{left_out}"
     named = ", ".join(f"{name} {count:,}" for name, count in findings.verifiers.most_common()) or "none"
     spread = f"; {findings.unread:,} others were not checked (--rows)" if findings.unread else ""
     yield f"checked    {total:,} prompts: {named}{spread}"
