@@ -188,9 +188,9 @@ def test_a_reference_that_no_response_could_be_is_counted(check: Any, folder: Pa
 @pytest.mark.parametrize(
     ("verifier", "given", "says"),
     [
-        ("mcq-rlvr", "{type: sft, pass_threshold: 2}", "formatter.0.pass_threshold: "),
+        ("mcq-rlvr", "{type: sft, pass_threshold: 2}", "formatter.pass_threshold: "),
         ("exact", "[{type: sft}, {type: dpo, fail_threshold: -1}]", "formatter.1.fail_threshold: "),
-        ("./own.py:graded", "{type: sft, pass_threshold: 11}", "formatter.0.pass_threshold: "),
+        ("./own.py:graded", "{type: sft, pass_threshold: 11}", "formatter.pass_threshold: "),
     ],
 )
 def test_a_threshold_that_no_score_can_meet_is_refused(
@@ -232,10 +232,9 @@ def test_at_most_some_are_shown_and_all_are_written(check: Any, folder: Path) ->
 
 
 def test_a_verifier_that_costs_requests_is_asked_only_where_that_is_wanted(
-    check: Any, folder: Path, monkeypatch: pytest.MonkeyPatch
+    check: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("rsr.verifiers.check.Check.remote", True, raising=False)
-    (folder / "own.py").write_text(OWN)
+    monkeypatch.setattr("rsr.checking._costs", lambda check: True)
     rows = [row(f"q{at}", "x?", "41") for at in range(120)]
     ended = check(rows, "verifier.type=exact")
     assert ended.code == 0, ended.out

@@ -229,11 +229,12 @@ def _refuse_unreachable(check: Check, parts: Parts) -> None:
     low, high = scores
     for number, formatter in enumerate(parts.formatters.values()):
         top, bottom = getattr(formatter, "pass_threshold", high), getattr(formatter, "fail_threshold", low)
-        gives = f"the verifier {check.name} gives scores from {low:g} to {high:g}"
+        where = f"formatter.{number}" if number else "formatter"
+        gives = f"verifier {check.name} gives scores from {low:g} to {high:g}"
         if isinstance(top, int | float) and top > high:
-            raise ConfigError(f"formatter.{number}.pass_threshold: is {top:g}, which no score can reach: {gives}")
+            raise ConfigError(f"{where}.pass_threshold: it is {top:g}, which nothing can reach: {gives}; lower it")
         if isinstance(bottom, int | float) and bottom < low:
-            raise ConfigError(f"formatter.{number}.fail_threshold: is {bottom:g}, to which no score can fall: {gives}")
+            raise ConfigError(f"{where}.fail_threshold: it is {bottom:g}, which nothing can fall to: {gives}; raise it")
 
 
 def _shown(file: Path) -> str:
