@@ -168,7 +168,7 @@ def test_an_own_verifier_is_asked_the_same(
     assert says(ended, "reference").startswith(f"{reference} prompts")
     assert says(ended, "nonsense").startswith(f"{nonsense} prompts")
     if name == "broken":
-        assert "the verifier failed" in ended.out
+        assert "the verifier fails on the reference, '41': " in ended.out
 
 
 def test_gold_says_how_a_right_response_looks(check: Any, folder: Path) -> None:
@@ -351,6 +351,14 @@ def test_an_option_that_speaks_of_others_is_not_given_by_its_text() -> None:
     options = {"A": "one thing", "B": "two things", "C": "all of the above"}
     assert "the text of the right option" not in {p.name for p in probes("mcq-rlvr", prompt(), "C", options)}
     assert "the text of the right option" in {p.name for p in probes("mcq-rlvr", prompt(), "A", options)}
+
+
+def test_a_wrong_answer_to_another_verifier_is_another_option_where_there_are_some() -> None:
+    def wrong(choices: list[str] | None) -> list[str]:
+        given = probes("./own.py:check", prompt(), "B", choices)
+        return [probe.response for probe in given if probe.name == "a wrong answer"]
+
+    assert (wrong(["x", "y"]), wrong(None)) == (["A"], ["C"])
 
 
 def test_the_chance_rate() -> None:

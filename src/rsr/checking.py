@@ -148,6 +148,9 @@ class _Checking:
 
     def judge(self, prompts: Prompts) -> None:
         """Ask about every prompt that is to be checked, some ahead of the verdicts that are waited for."""
+        start = getattr(self._parts.verification, "start", None)
+        if start is not None and self._wanted.paid:
+            start()
         pending: deque[_Asked] = deque()
         for asked in self._asked(prompts):
             pending.append(asked)

@@ -189,11 +189,8 @@ def _failing(findings: Findings, out: Path | None) -> Iterator[str]:
 
 def _sentence(probe: Probe, verdict: Verdict, answer: Any) -> str:
     if verdict.reason is Reason.VERIFIER_ERROR:
-        said = f"the verifier failed ({verdict.detail})"
-    elif probe.right:
-        said = "does not pass"
-    else:
-        said = "passes"
+        return f"the verifier fails on {probe.name}, {_short(probe.response)}: {verdict.detail}"
+    said = "does not pass" if probe.right else "passes"
     got = f"score {verdict.score:g}" if verdict.score is not None else str(verdict.reason and verdict.reason.value)
     read = f", read as {_short(verdict.extracted)}" if verdict.extracted else ""
     return f"{probe.name} {said}: {_short(probe.response)} -> {got}{read}; reference {_short(answer)}"

@@ -56,7 +56,8 @@ FORMS = {
 }
 """How a right response looks to a verifier; to all others it is the reference as it is."""
 
-_AS_IT_IS = ("{answer}",)
+_AS_IT_IS = "{answer}"
+_TEXTS = ("math-rlvr", "exact")  # a list of references is a list of alternatives to them
 _MOST = 4  # alternatives of a reference that are tried
 _TEXT = 2_000  # characters of a prompt that are given back as a response
 
@@ -75,12 +76,12 @@ def probes(verifier: str, prompt: Prompt, answer: Any, choices: Any, form: str |
         choices: the options, if any.
         form: how a right response looks, with `{answer}` in it; default: by the verifier.
     """
-    forms = (form,) if form else FORMS.get(verifier, _AS_IT_IS)
+    forms = (form,) if form else FORMS.get(verifier, (_AS_IT_IS,))
     gold = _gold(verifier, answer, choices)
     for text in gold.right:
-        yield from (Probe(f"the reference as {one!r}", _filled(one, text), True) for one in forms)
+        yield from (Probe(f"the reference{_as(one)}", _filled(one, text), True) for one in forms)
     if gold.wrong is not None:
-        yield from (Probe(f"a wrong answer as {one!r}", _filled(one, gold.wrong), False) for one in forms)
+        yield from (Probe(f"a wrong answer{_as(one)}", _filled(one, gold.wrong), False) for one in forms)
     if verifier == "mcq-rlvr":
         yield from _option_texts(answer, choices)
     elif verifier == "math-rlvr" and gold.wrong is not None and len(gold.right) == 1 and "," not in gold.right[0]:
@@ -145,9 +146,10 @@ def altered(text: str) -> str | None:
 
 
 def _gold(verifier: str, answer: Any, choices: Any) -> Gold:
-    if verifier == "mcq-rlvr":
-        return _gold_labels(answer, options_of(choices))
-    listed = answer if isinstance(answer, list | tuple) and verifier in ("math-rlvr", "exact") else [answer]
+    options = options_of(choices)
+    if verifier == "mcq-rlvr" or (verifier not in _TEXTS and isinstance(answer, str) and answer in options):
+        return _gold_labels(answer, options)
+    listed = answer if isinstance(answer, list | tuple) and verifier in _TEXTS else [answer]
     texts = [str(one).strip() for one in listed if isinstance(one, str | int | float) and not isinstance(one, bool)]
     if verifier == "math-rlvr":
         texts = [_expression(text) for text in texts]
@@ -211,6 +213,10 @@ def _expression(text: str) -> str:
     bare = text.strip()
     whole = len(bare) > 2 and bare[0] == bare[-1] == "$" and bare.count("$") == 2
     return bare[1:-1].strip() if whole else bare
+
+
+def _as(form: str) -> str:
+    return "" if form == _AS_IT_IS else f" as {form!r}"
 
 
 def _filled(form: str, answer: str) -> str:
