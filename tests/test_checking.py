@@ -213,7 +213,7 @@ def test_a_threshold_within_an_own_scale_is_fine_and_decides(check: Any, folder:
 # How much
 
 
-def test_rows_are_spread_over_the_input(check: Any, folder: Path) -> None:
+def test_so_many_rows_are_drawn_by_the_seed(check: Any, folder: Path) -> None:
     (folder / "own.py").write_text(OWN)
     rows = [row(f"q{at}", "x?", "41") for at in range(10)]
     ended = check(rows, "verifier.type=./own.py:strict", "--rows", "3")
@@ -221,7 +221,15 @@ def test_rows_are_spread_over_the_input(check: Any, folder: Path) -> None:
     assert says(ended, "checked") == "3 prompts: ./own.py:strict 3; 7 others were not checked (--rows)".replace(
         "./own.py:strict", f"{folder}/own.py:strict"
     )
-    assert [found["id"] for found in read_rows(folder / "found.jsonl")] == ["q3", "q6", "q9"]
+
+    def drawn(rows: int, seed: int) -> list[str]:
+        check(many, "verifier.type=./own.py:strict", "--rows", str(rows), f"seed={seed}")
+        return [found["id"] for found in read_rows(folder / "found.jsonl")]
+
+    many = [row(f"q{at}", "x?", "41") for at in range(100)]
+    assert len(set(drawn(7, 0))) == 7
+    assert drawn(7, 0) == drawn(7, 0) != drawn(7, 1)
+    assert len(set(drawn(100, 0))) == len(set(drawn(200, 0))) == 100
 
 
 def test_at_most_some_are_shown_and_all_are_written(check: Any, folder: Path) -> None:

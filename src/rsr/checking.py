@@ -8,6 +8,7 @@ Prompts are streamed; nothing is sampled, and no verifier that costs requests is
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -40,7 +41,7 @@ class Wanted(NamedTuple):
     """How much is to be checked."""
 
     rows: int | None = None
-    """So many prompts, spread evenly over the input; None: all, of those that cost requests PAID_ROWS."""
+    """So many prompts, drawn by the seed; None: all, of those that cost requests PAID_ROWS."""
     paid: bool = False
     """Ask verifiers that cost requests too."""
     form: str | None = None
@@ -106,18 +107,20 @@ async def _endpoint(parts: Parts) -> None:
         await parts.sampler.close()
 
 
-class _Spread:
-    """Takes so many of a known number, evenly."""
+class _Draw:
+    """Draws so many of a known number, each as likely as any other, one after the other (Knuth's algorithm S)."""
 
-    def __init__(self, total: int, wanted: int | None) -> None:
-        self._total = max(total, 1)
-        self._wanted = self._total if wanted is None else min(wanted, self._total)
-        self._seen = 0
+    def __init__(self, total: int, wanted: int | None, seed: int) -> None:
+        self._left = total
+        self._wanted = total if wanted is None else min(wanted, total)
+        self._random = random.Random(seed)
 
     def takes(self) -> bool:
-        """Whether the next one is taken."""
-        before, self._seen = self._seen, self._seen + 1
-        return self._seen * self._wanted // self._total != before * self._wanted // self._total
+        """Whether the next one is drawn."""
+        taken = self._left * self._random.random() < self._wanted
+        self._left -= 1
+        self._wanted -= taken
+        return taken
 
 
 class _Checking:
@@ -173,14 +176,15 @@ class _Checking:
 
     def _asked(self, prompts: Prompts) -> Iterator[_Asked]:
         verification, rows = self._parts.verification, self._wanted.rows
-        spreads = {False: _Spread(self._counts[False], rows), True: _Spread(self._counts[True], rows or PAID_ROWS)}
+        seed, most = self._parts.config.seed, {False: rows, True: rows or PAID_ROWS}
+        draws = {costs: _Draw(count, most[costs], seed) for costs, count in self._counts.items()}
         for prompt in (prompt for page in prompts.pages() for prompt in page):
             reference = verification.reference(prompt)
             costs = _costs(reference.check)
             if costs and not self._wanted.paid:
                 self._findings.unpaid[reference.check.name] += 1
                 continue
-            if not spreads[costs].takes():
+            if not draws[costs].takes():
                 self._findings.unread += 1
                 continue
             name, answer, choices = reference.check.name, reference.answer, reference.choices

@@ -139,7 +139,7 @@ def check(
     overrides: Overrides = None,
     rows: Annotated[
         int | None,
-        typer.Option("--rows", metavar="N", min=1, help="Check N prompts, spread evenly over the input. Default: all."),
+        typer.Option("--rows", metavar="N", min=1, help="Check N prompts, drawn by the seed. Default: all."),
     ] = None,
     paid: Annotated[
         bool, typer.Option("--paid", help="Ask verifiers that cost requests too, about --rows prompts (default: 100).")
