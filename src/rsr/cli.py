@@ -134,6 +134,60 @@ def run(
 
 
 @app.command()
+def check(
+    config: Config,
+    overrides: Overrides = None,
+    rows: Annotated[
+        int | None,
+        typer.Option("--rows", metavar="N", min=1, help="Check N prompts, drawn by the seed. Default: all."),
+    ] = None,
+    paid: Annotated[
+        bool, typer.Option("--paid", help="Ask verifiers that cost requests too, about --rows prompts (default: 100).")
+    ] = False,
+    gold: Annotated[
+        str | None,
+        typer.Option("--gold", metavar="TEXT", help="How a right response looks, with {answer} where the answer is."),
+    ] = None,
+    pilot: Annotated[
+        int | None,
+        typer.Option("--pilot", metavar="N", min=1, help="Sample N prompts, which costs, and estimate the whole run."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="A JSONL file for all that is found.")] = None,
+    quiet: Quiet = False,
+    traceback: Traceback = False,
+) -> None:
+    """See before anything is spent whether input, verifier, thresholds and endpoint will do.
+
+    The reference of every prompt is given to its verifier as a response, which has to pass; so are nonsense, all
+    options at once, the prompt itself and a wrong answer, which must not. Exit code 1 where any row fails.
+
+    \b
+    Examples:
+      rsr check sft data.input_path=prompts.jsonl sampler.model=gpt-5-mini
+      rsr check recipe.yaml --rows 1000 --out found.jsonl
+      rsr check recipe.yaml --pilot 20
+    """
+    from rsr.checking import Wanted, check_config
+    from rsr.display import Display
+    from rsr.findings import lines
+    from rsr.loading import load_config
+
+    display = Display(redact, quiet)
+    log_to(display)
+    found = check_config(load_config(config, overrides or []), redact, Wanted(rows, paid, gold), out, display.say)
+    for line in lines(found, out):
+        typer.echo(redact(line))
+    if pilot is None or found.endpoint is not None:
+        raise typer.Exit(found.exit_code)
+    from rsr import pilot as pilots
+
+    made = pilots.sample(config, overrides or [], pilot, found.total, display)
+    for line in pilots.lines(made):
+        typer.echo(redact(line))
+    raise typer.Exit(found.exit_code or made.exit_code)
+
+
+@app.command()
 def verify(
     run: RunArgument,
     overrides: Overrides = None,

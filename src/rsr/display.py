@@ -38,12 +38,12 @@ class Display(Watch):
 
     def indexing(self) -> None:
         """Say that the input is being read."""
-        self._say("reading the prompts")
+        self.say("reading the prompts")
 
     def begin(self, progress: Progress, work_dir: Path) -> None:
         """Start the table, or say where the plain lines belong."""
         self._progress = progress
-        self._say(f"{work_dir}: {progress.total:,} prompts")
+        self.say(f"{work_dir}: {progress.total:,} prompts")
         if self._console.is_terminal and not self._quiet:
             self._live = Live(console=self._console, refresh_per_second=4, transient=True)
             self._live.start()
@@ -57,14 +57,14 @@ class Display(Watch):
             self._live.update(_table(self._progress))
         elif time.monotonic() - self._shown >= _PLAIN_EVERY:
             self._shown = time.monotonic()
-            self._say(plain_line(self._progress))
+            self.say(plain_line(self._progress))
 
     def writing(self) -> None:
         """Take the table away."""
         self.close()
         if self._progress is not None:
-            self._say(plain_line(self._progress))
-        self._say("writing the training files")
+            self.say(plain_line(self._progress))
+        self.say("writing the training files")
 
     def warn(self, text: str) -> None:
         """A warning line."""
@@ -76,7 +76,8 @@ class Display(Watch):
             self._live.stop()
             self._live = None
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """A line, unless quiet."""
         if not self._quiet:
             self._console.print(self._redact(text), markup=False)
 

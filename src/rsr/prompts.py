@@ -12,7 +12,6 @@ A row is `{"id", "messages", "metadata"}`, or has a plain question and an answer
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -20,8 +19,9 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from rsr.errors import ConfigError, InputError, PluginError, StoreError
+from rsr.errors import ConfigError, InputError, PluginError
 from rsr.hashing import content_hash, prompt_key
+from rsr.prompt_changes import Change, compare, is_damaged
 from rsr.prompt_tables import COLUMNS, LIGHT, connect, counts, reading, version
 from rsr.rows import Content, Source, given, normalised, read, transformed
 from rsr.sections import DataConfig
@@ -58,23 +58,6 @@ class Entry(NamedTuple):
     """The key of the verdicts that count; None: not known without the content."""
     row: bytes | None
     """Its content, where it was asked for."""
-
-
-class Change(NamedTuple):
-    """How the input differs from what it was at the last run."""
-
-    total: int
-    added: int = 0
-    removed: int = 0
-    edited: int = 0
-    skipped: int = 0
-    answers: int = 0
-    """Prompts that are what they were, but are judged by another answer or other options."""
-
-    @property
-    def share(self) -> float:
-        """The share of the prompts that changed."""
-        return max(self.added, self.removed, self.edited) / max(self.total, 1)
 
 
 class Prompts:
@@ -135,6 +118,12 @@ class Prompts:
         meta = dict(self._db.execute("SELECT name, value FROM meta"))
         return "signature" in meta and _signature(keys, meta["named"]) == meta["signature"]
 
+    def place(self, prompt: Prompt) -> tuple[int, int]:
+        """The number of its input file, from 0, and the line."""
+        with reading(self._path):
+            file, line = self._db.execute("SELECT file, line FROM prompts WHERE ord = ?", [prompt.order]).fetchone()
+            return file, line
+
     def skipped(self) -> Iterator[tuple[int, str]]:
         """Line and reason of each row that was left out."""
         yield from self._db.execute("SELECT line, reason FROM skipped ORDER BY rowid")
@@ -185,7 +174,7 @@ def index(
                 _shuffle(db, seed, data.limit)
             _note(db, fingerprint, keys)
             db.execute("COMMIT")
-            change = _compare(db, path)
+            change = compare(db, path)
             first = db.execute("SELECT line, reason FROM skipped ORDER BY rowid LIMIT 1").fetchone()
             why = f" that can be used; line {first[0]}: {first[1]}" if first else ""
         finally:
@@ -236,22 +225,8 @@ def _fingerprint(data: DataConfig, seed: int, files: list[Path], check_key: Any)
     return content_hash([stats, shown, seed if data.shuffle else None, text, check_key]).hex()
 
 
-def _is_damaged(path: Path) -> bool:
-    """Whether it can't even be opened: it is made again. Damage further in is found when it is read."""
-    try:
-        db = connect(path, readonly=True)
-        try:
-            counts(db)
-            db.execute("SELECT value FROM meta LIMIT 1").fetchall()
-        finally:
-            db.close()
-    except (StoreError, sqlite3.Error):
-        return True
-    return False
-
-
 def _unchanged(path: Path, fingerprint: str, keys: VerdictKeys | None) -> Change | None:
-    if _is_damaged(path):
+    if is_damaged(path):
         return None
     db = connect(path, readonly=True)
     try:
@@ -378,22 +353,3 @@ def _shuffle(db: sqlite3.Connection, seed: int, limit: int | None) -> None:
     db.execute("ALTER TABLE ordered RENAME TO prompts")
     db.execute("CREATE INDEX by_id ON prompts (id)")
     db.execute(LIGHT)
-
-
-def _compare(db: sqlite3.Connection, old: Path) -> Change:
-    def count(query: str) -> int:
-        return int(db.execute(query).fetchone()[0])
-
-    total, skipped = count("SELECT count(*) FROM prompts"), count("SELECT count(*) FROM skipped")
-    if not old.exists() or _is_damaged(old):
-        return Change(total=total, skipped=skipped)
-    db.execute("ATTACH ? AS old", [os.fspath(old)])
-    added = count("SELECT count(*) FROM prompts WHERE id NOT IN (SELECT id FROM old.prompts)")
-    removed = count("SELECT count(*) FROM old.prompts WHERE id NOT IN (SELECT id FROM prompts)")
-    edited = count("SELECT count(*) FROM prompts p JOIN old.prompts o USING (id) WHERE p.key != o.key")
-    same_verifiers = "SELECT count(*) FROM meta JOIN old.meta USING (name, value) WHERE name = 'signature'"
-    answers = 0
-    if count(same_verifiers):
-        joined = "prompts p JOIN old.prompts o USING (id, key)"
-        answers = count(f"SELECT count(*) FROM {joined} WHERE p.verdict != o.verdict")
-    return Change(total, added, removed, edited, skipped, answers)

@@ -22,7 +22,8 @@ from rsr.flips import Flips
 from rsr.loading import work_dir
 from rsr.parts import NOTHING, PYTHON, Given, build
 from rsr.progress import Progress
-from rsr.prompts import Change, Prompts
+from rsr.prompt_changes import Change
+from rsr.prompts import Prompts
 from rsr.redaction import Redactor, redacted
 from rsr.replay import Stored, replay
 from rsr.reverify import index_before, missing_verdicts
