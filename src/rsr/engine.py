@@ -87,7 +87,7 @@ class Engine:
         self._settings = settings
         self._sampler = sampler
         self._oversight = oversight
-        self._judging = Judging(judge, self._hear)
+        self._judging = Judging(judge, self._hear, self._fail)
         self._store = store
         self._feed = feed
         self._slots = min(settings.slots, sampler.max_in_flight or settings.slots)
@@ -206,7 +206,7 @@ class Engine:
                 self._open_next(feed)
 
     def _free_slots(self) -> int:
-        if self._judging.pending >= max(_JUDGED, _JUDGED_PER_SLOT * self._slots):
+        if self._judging.clogged(max(_JUDGED, _JUDGED_PER_SLOT * self._slots)):
             return 0
         return min(self._slots - self.progress.in_flight, self._oversight.room(self._loop.time()))
 

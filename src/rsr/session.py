@@ -265,7 +265,7 @@ class Session:
             try:
                 if fresh:
                     # Before the input is read: a wrong address or key is found within a second.
-                    runner.run(sampler.start())
+                    runner.run(self.parts.start())
                 self.index()  # not in the loop, where Ctrl-C would have to wait for it
                 return runner.run(self._drive(store, started=fresh))
             finally:
@@ -322,7 +322,7 @@ class Session:
         while True:
             await asyncio.sleep(0.25)
             self._lease.beat()
-            held_up = getattr(self.parts.sampler, "state", "")
+            held_up = getattr(self.parts.sampler, "state", "") or self.parts.verification.held_up
             if held_up and not progress.held_up:
                 self._tell(held_up)
             progress.held_up = held_up
@@ -359,7 +359,7 @@ class Session:
         store = self.store()
         try:
             made = self._verify_stored(store)
-            return made, self._ended(self.write(store), None, None)
+            return made, self._ended(self.write(store), None, self.parts.verification.stopped)
         finally:
             store.close()
 
