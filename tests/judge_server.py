@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -59,8 +60,14 @@ def judge_server(
     """A running server; `answer(path, payload)` gives each reply."""
     server = JudgeServer(answer, ["judge"] if models is None else models)
 
+    connections: set[socket.socket] = set()
+
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            connections.add(self.request)
+            super().setup()
 
         def do_GET(self) -> None:
             self.send({"data": [{"id": name} for name in server.models or []]}, 200 if server.models else 404)
@@ -111,6 +118,9 @@ def judge_server(
     finally:
         http.shutdown()
         http.server_close()
+        for connection in connections:  # those that are kept would be served on
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
         thread.join()
 
 

@@ -131,7 +131,7 @@ class Check:
             if self._quick is not None:
                 verdict = self._quick(asked.response, asked.answer, asked.choices, asked.metadata)
                 if verdict is not None:
-                    return self._finished(verdict)
+                    return self._finished(_normalised(verdict))
         except (Exception, SystemExit) as cause:
             return self._broken(cause)
         if self.remote or (self.isolated and self._spec is not None):

@@ -42,7 +42,7 @@ class RewardModel:
         endpoint: score, classify, pooling, or chat.
         path: default: that of the endpoint; /v1/classify for SGLang's classifiers.
         send: classify and pooling: messages (the server applies the chat template) or text.
-        text: for `send: text`: what is sent, with {question} and {response} in it.
+        text: for `send: text`: what is sent, with {question} and {response} in it; default: both, an empty line between.
         label: which of several numbers is the score: its position from 0, -1 for the last, or a class's name.
         extra_params: merged into the request; a key whose value is null is left out of it.
         concurrent_requests: requests in flight at most.
@@ -66,7 +66,7 @@ class RewardModel:
         endpoint: Literal["score", "classify", "pooling", "chat"] = "classify",
         path: str | None = None,
         send: Literal["messages", "text"] = "messages",
-        text: str = "{question}\n\n{response}",
+        text: str | None = None,
         label: int | str | None = None,
         extra_params: dict[str, Any] | None = None,
         concurrent_requests: int = 64,
@@ -76,6 +76,7 @@ class RewardModel:
         max_outage: float = 3600.0,
         budget: dict[str, int | None] | None = None,
     ) -> None:
+        text = "{question}\n\n{response}" if text is None else text
         if "{response}" not in text:
             raise ConfigError("verifier.text: it doesn't hold the response; put {response} into it")
         self._endpoint = endpoint
