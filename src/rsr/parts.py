@@ -169,7 +169,7 @@ def _check(loaded: Loaded, given: Given) -> Check:
 
 def _refuse_unreachable(check: Check, formatters: Mapping[str, Formatter]) -> None:
     """Refuse a threshold that no score of the verifier can meet: all would be paid for, and nothing be written."""
-    if check.score_range is None:
+    if check.score_range is None or not check.remote:
         return
     low, high = check.score_range
     for number, formatter in enumerate(formatters.values()):

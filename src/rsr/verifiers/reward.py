@@ -42,7 +42,7 @@ class RewardModel:
         endpoint: score, classify, pooling, or chat.
         path: default: that of the endpoint; /v1/classify for SGLang's classifiers.
         send: classify and pooling: messages (the server applies the chat template) or text.
-        text: for `send: text`: what is sent, with {question} and {response} in it; default: both, an empty line between.
+        text: for `send: text`: what is sent, with {question} and {response} in it; default: both in turn.
         label: which of several numbers is the score: its position from 0, -1 for the last, or a class's name.
         extra_params: merged into the request; a key whose value is null is left out of it.
         concurrent_requests: requests in flight at most.
