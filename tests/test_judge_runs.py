@@ -3,6 +3,7 @@ lost, and the next run verifies just what is missing."""
 
 import json
 import re
+import threading
 import time
 import zlib
 from collections import Counter
@@ -138,6 +139,27 @@ def test_a_judge_that_is_gone_pauses_sampling_until_it_is_back(tmp_path):
         with judge_server(answer, port=port):
             run.end().ends_with(0)
         assert sampler.stats()["requests"] > during
+
+
+def test_a_judge_that_only_fails_pauses_sampling_too(tmp_path):
+    prompts = write_questions(tmp_path / "prompts.jsonl", 300)
+    ill, bought = threading.Event(), []
+
+    def answer(path, payload):
+        if len(judge.requests) == 60:
+            ill.set()
+        return Reply("", status=500) if ill.is_set() else Reply(by_letter(path, payload), wait=0.02)
+
+    with simulated(prompts) as sampler, judge_server(answer) as judge:
+        run = outage(tmp_path, sampler, prompts, judge)
+        assert until(ill.is_set, run)
+        time.sleep(2)
+        for _ in range(3):
+            bought.append(sampler.stats()["requests"])
+            time.sleep(1)
+        judge.answer = by_letter
+        run.end().ends_with(0)
+        assert bought[0] == bought[-1] < sampler.stats()["requests"]
 
 
 def test_a_judge_that_stays_away_ends_the_run_and_the_next_one_goes_on(tmp_path):

@@ -206,9 +206,9 @@ class Engine:
                 self._open_next(feed)
 
     def _free_slots(self) -> int:
-        if self._judging.clogged(max(_JUDGED, _JUDGED_PER_SLOT * self._slots)):
-            return 0
-        return min(self._slots - self.progress.in_flight, self._oversight.room(self._loop.time()))
+        in_flight = self.progress.in_flight
+        judging = self._judging.room(max(_JUDGED, _JUDGED_PER_SLOT * self._slots), in_flight)
+        return min(self._slots - in_flight, self._oversight.room(self._loop.time()), judging)
 
     def _open_next(self, feed: Iterator[Stored]) -> None:
         found = next(feed, None)

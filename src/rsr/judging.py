@@ -12,6 +12,7 @@ from rsr.errors import RSRError
 from rsr.types import Prompt, Reason, Rollout, Verdict
 
 _TRIES = 2
+_NO_END = 1 << 31
 _PAUSE = 0.2  # seconds before a verifier that failed is asked again
 
 log = logging.getLogger("rsr")
@@ -70,12 +71,17 @@ class Judging:
             drain()
         self._stopping = now
 
-    def clogged(self, most: int) -> bool:
-        """Whether nothing should be drawn: so many verdicts are waited for, or a judge that is out of order is.
+    def room(self, most: int, in_flight: int) -> int:
+        """How many completions may be drawn, as far as their verdicts are concerned.
 
-        With no verdict waited for, what is drawn next finds out whether the judge is back.
+        Args:
+            most: verdicts that may be waited for.
+            in_flight: completions that are on their way.
         """
-        return self.pending >= most or (self.pending > 0 and bool(getattr(self._judge, "held_up", "")))
+        if getattr(self._judge, "held_up", ""):
+            # A judge that is out of order is waited for; where nothing waits, one more finds out whether it is back.
+            return max(0, 1 - self.pending - in_flight)
+        return 0 if self.pending >= most else _NO_END
 
     def ask(self, case: Case) -> Verdict | None:
         """The verdict where it is final at once; else None, and it is delivered later."""

@@ -141,6 +141,7 @@ def build(loaded: Loaded, redactor: Redactor, given: Given = NOTHING) -> Parts:
     formatters = _formatters(loaded, given)
     rules = _rules(config)
     redactor.learn(config.model_dump())
+    redactor.add(os.environ.get("OPENAI_API_KEY"))  # a judge may be sent it where the sampler has a key of its own
     sampler = given.sampler or _sampler(loaded, rules, redactor)
     identity = sampling_identity(config, sampler.identity())
     check = _check(loaded, given)

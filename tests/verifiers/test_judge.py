@@ -79,6 +79,17 @@ def test_what_is_sent_is_what_was_set():
     assert set(second) == {"model", "messages"}
 
 
+def test_equal_responses_to_a_prompt_are_judged_once():
+    with judge_server(by_letter) as server:
+        check = judge(server)
+        futures = [check.submit("The answer is B.", "B", messages=QUESTION) for _ in range(8)]
+        assert {future.result(20).score for future in futures} == {1.0}
+        assert check("The answer is B.", "B", messages=QUESTION).score == 1.0
+        assert len(server.requests) == 1
+        assert check("The answer is B.", "A", messages=QUESTION).score == 0.0
+        assert len(server.requests) == 2
+
+
 def test_the_same_response_gets_the_same_request():
     with judge_server(by_letter) as server:
         for response in ("The answer is B.", "The answer is B.", "The answer is B!"):
@@ -262,6 +273,7 @@ def test_a_missing_vote_leaves_the_verdict_open_and_the_others_paid_for():
         ({"model": "m", "rubric": "r"}, r"verifier\.rubric: the template short_answer doesn't use it"),
         ({"model": "m", "base_url": "nowhere"}, r"verifier\.base_url: 'nowhere' is no address"),
         ({"model": "m", "api_key": "a\nb"}, r"verifier\.api_key: a line break"),
+        ({"model": "m", "extra_params": {"n": 2}}, r"verifier\.extra_params\.n: is not for a config to set"),
         ({"model": "m", "budget": {"usd": 1}}, r"verifier\.budget\.usd: unknown key"),
         ({"model": "m", "budget": {"requests": 0}}, r"verifier\.budget\.requests: it is 0"),
     ],

@@ -1,4 +1,4 @@
-"""A real engine as the judge: SmolLM2-135M behind llama.cpp's server. Too weak to judge, but nothing may be invented."""
+"""A real engine as the judge: SmolLM2-135M behind llama.cpp's server: too weak, but nothing is invented."""
 
 import os
 import subprocess
@@ -25,8 +25,8 @@ SCRIPT = """
     forced = {"response_format": {"type": "json_schema", "json_schema": {"name": "v", "schema": schema}}}
     question = [{"role": "user", "content": "2 + 2?"}]
     for more in ({"max_tokens": 4}, {"max_tokens": 40, "extra_params": forced}):
-        address = server.listening_address + "/v1"
-        check = rsr.verifiers.get("llm-as-judge", model="smol", base_url=address, temperature=0, template="math", **more)
+        more |= {"base_url": server.listening_address + "/v1", "temperature": 0, "template": "math"}
+        check = rsr.verifiers.get("llm-as-judge", model="smol", **more)
         verdict = check("It is 5.", "4", messages=question)
         print("verdict", verdict.score, verdict.reason, verdict.detail, flush=True)
     os._exit(0)
@@ -37,7 +37,5 @@ def test_what_a_weak_judge_says_is_a_verdict_only_where_it_is_one():
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(SCRIPT)], capture_output=True, text=True, timeout=100)
     said = [line for line in done.stdout.splitlines() if line.startswith("verdict ")]
     assert len(said) == 2, done.stderr + os.linesep + done.stdout
-    assert said[0] == "verdict None verifier_error llm-as-judge: VerifierError: " + (
-        "the judge's reply was cut; raise verifier.max_tokens"
-    )
+    assert said[0].startswith("verdict None verifier_error llm-as-judge: VerifierError: the judge's reply was cut")
     assert said[1].split()[1] in ("1.0", "0.0") or said[1].startswith("verdict None no_answer")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from rsr.completions import to_rollout
@@ -16,11 +16,11 @@ from rsr.replies import read_choices
 from rsr.types import Completion, Message, Outcome, Reason, Verdict
 from rsr.verifiers.judge_prompt import Template, Written
 from rsr.verifiers.judge_reply import Form, Unreadable, Vote
-from rsr.verifiers.remote import Asked, Remote
+from rsr.verifiers.remote import Asked, Remote, current_remote
 from rsr.verifiers.service import Access, Service
 
 _PATH = "chat/completions"
-_REMEMBERED = 4096  # responses whose votes are not all there
+_REMEMBERED = 4096  # responses with their verdicts, and such whose votes are not all there
 _NEAR = 0.1  # of the scale: votes that are no farther from the middle one agree with it
 _SHOWN_AGAIN = 4000  # characters of an unreadable reply that the judge sees again
 _CUT = {
@@ -94,7 +94,7 @@ class Judge:
         budget: dict[str, int | None] | None = None,
     ) -> None:
         name = template or self.default_template
-        _refuse_nonsense(votes, agreement, temperature)
+        _refuse_nonsense(votes, agreement, temperature, extra_params or {})
         if name == "rubric":
             scale = scale or [1.0, 10.0]
         elif rubric is not None and name in ("mcq", "short_answer", "math"):
@@ -112,6 +112,8 @@ class Judge:
         self.service = Service(access)
         self.services = [self.service]
         self.score_range = (0.0, 1.0)
+        self._known: OrderedDict[bytes, Verdict] = OrderedDict()
+        self._asking: dict[tuple[Remote, bytes], asyncio.Task[Verdict]] = {}
         self._begun: OrderedDict[bytes, _Begun] = OrderedDict()
 
     def identity(self) -> dict[str, Any]:
@@ -133,12 +135,28 @@ class Judge:
         return None
 
     async def ajudge(self, asked: Asked) -> Verdict:
-        """The judge's verdict.
+        """The judge's verdict; equal responses to a prompt are judged once.
 
         Raises:
             VerifierError: a vote could not be had.
         """
         written = self._template.write(asked)
+        known = self._known.get(written.digest)
+        if known is not None:
+            return known
+        key = (current_remote(), written.digest)
+        asking = self._asking.get(key)
+        if asking is None:
+            asking = self._asking[key] = asyncio.create_task(self._judged(written))
+            asking.add_done_callback(lambda _: self._asking.pop(key, None))
+        verdict = await asyncio.shield(asking)
+        self._known[written.digest] = verdict
+        if len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+        return verdict
+
+    async def _judged(self, written: Written) -> Verdict:
+        """The verdict that the votes come to."""
         begun = self._begun.pop(written.digest, None) or _Begun({}, Counter())
         missing = [number for number in range(self.votes) if number not in begun.votes]
         votes = (self._vote(written, number, begun.unread) for number in missing)
@@ -206,7 +224,10 @@ class MCQJudge(Judge):
     default_template = "mcq"
 
 
-def _refuse_nonsense(votes: int, agreement: float, temperature: float | None) -> None:
+def _refuse_nonsense(votes: int, agreement: float, temperature: float | None, extra: Mapping[str, Any]) -> None:
+    for name in ("messages", "n", "stream"):
+        if name in extra:
+            raise ConfigError(f"verifier.extra_params.{name}: is not for a config to set; leave it out")
     if votes < 1:
         raise ConfigError(f"verifier.votes: it is {votes}; set it to 1 or more")
     if not 0 < agreement <= 1:
