@@ -140,14 +140,14 @@ class Session:
             self._save_config()
             return Change(total=0)
         self.watch.indexing()
-        verifier = self.parts.config.verifier.model_dump(mode="json")
+        verifier = self.parts.verification.default
         change = prompts_index.index(
             self.parts.config.data,
             self.parts.config.seed,
             self.run_dir.prompts,
             check=self.parts.verification.problem,
             keys=self.parts.verification,
-            check_key=verifier,
+            check_key=[verifier.name, verifier.identity, verifier.version],
             rows=self.given.rows,
             accept=self._accept,
         )

@@ -4,8 +4,8 @@
     | every line of it begins like this
     RESPONSE 5f0c9d3e8a1b2c4d>>>
 
-The mark in the fence is a hash of all that is fenced: a text can't hold its own, and where it does by chance another
-is taken. Tokens that chat templates use to end a turn are broken up, and what can't be seen is taken out.
+The mark in a response's fence is a hash of all that is fenced: a text can't hold its own, and where it does by chance
+another is taken. Tokens that chat templates use to end a turn are broken up, and what can't be seen is taken out.
 """
 
 from __future__ import annotations
