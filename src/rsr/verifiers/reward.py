@@ -2,7 +2,7 @@
 
     endpoint    path                  sent                             read
     score       /score                text_1, text_2                   data[0].score
-    classify    /classify             messages, or input (and text)    data[0].probs, or [0].embedding (SGLang's own)
+    classify    /classify             messages, or input (and text)    data[0].probs, or embedding (SGLang's own)
     pooling     /pooling              messages, or input               data[0].data
     chat        /v1/chat/completions  messages                         a number, `reward: N` or {"score": N} as content
 
@@ -137,7 +137,7 @@ class RewardModel:
         self.service.used(remote, ticket, *(count if isinstance(count, int) else None for count in counts))
         if self._endpoint == "chat":
             return _said(read_choices(reply, False)[0].text)
-        rows = reply.get("data") if isinstance(reply, dict) else reply
+        rows = reply.get("data", reply) if isinstance(reply, dict) else reply  # SGLang's own: the result itself
         row = rows[0] if isinstance(rows, list) and len(rows) == 1 else rows
         if not isinstance(row, dict):
             raise _useless("it doesn't hold one result")
