@@ -59,6 +59,13 @@ def said(text):
             {"input": "Q Hi? A Hello."},
             0.25,
         ),
+        (
+            {"send": "text", "text": "{response}"},
+            SGLANG[0],
+            "/classify",
+            {"input": "Hello.", "text": "Hello."},
+            -24.125,
+        ),
         ({"endpoint": "chat"}, "reward:-12.5", "/v1/chat/completions", {"messages": TALK}, -12.5),
         ({"endpoint": "chat"}, " 0.75\n", "/v1/chat/completions", {"messages": TALK}, 0.75),
         ({"endpoint": "chat"}, '{"score": 3}', "/v1/chat/completions", {"messages": TALK}, 3.0),
