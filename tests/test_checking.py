@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from commands import Ended, question, read_rows, write_rows
+from judge_server import judge_server
 from rsr.hashing import prompt_key
 from rsr.probes import altered, ambiguous, chance, probes
 from rsr.types import Prompt
@@ -239,17 +240,19 @@ def test_at_most_some_are_shown_and_all_are_written(check: Any, folder: Path) ->
     assert len(read_rows(folder / "found.jsonl")) == 50
 
 
-def test_a_verifier_that_costs_requests_is_asked_only_where_that_is_wanted(
-    check: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("rsr.checking._costs", lambda check: True)
-    rows = [row(f"q{at}", "x?", "41") for at in range(120)]
-    ended = check(rows, "verifier.type=exact")
-    assert ended.code == 0, ended.out
-    assert says(ended, "checked") == "0 prompts: none"
-    assert says(ended, "not") == "paid   120 prompts: exact costs requests; --paid checks a sample of them (--rows)"
-    assert says(check(rows, "verifier.type=exact", "--paid"), "checked").startswith("100 prompts: exact 100; 20 others")
-    assert says(check(rows, "verifier.type=exact", "--paid", "--rows", "5"), "checked").startswith("5 prompts: exact 5")
+def test_a_verifier_that_costs_requests_is_asked_only_where_that_is_wanted(check: Any) -> None:
+    rows = [row(f"q{at}", "x?", "41") for at in range(12)]
+    with judge_server(lambda path, payload: '{"verdict": "correct"}') as judge:
+        asked = ["verifier.type=llm-as-judge", "verifier.model=judge", f"verifier.base_url={judge.base_url}"]
+        ended = check(rows, *asked)
+        assert ended.code == 0, ended.out
+        assert says(ended, "checked") == "0 prompts: none"
+        assert says(ended, "not").startswith("paid   12 prompts: llm-as-judge costs requests; --paid checks a sample")
+        assert not judge.requests
+        paid = check(rows, *asked, "--paid", "--rows", "2")
+        assert judge.requests
+    assert says(paid, "checked").startswith("2 prompts: llm-as-judge 2")
+    assert paid.code == 1, "a judge that finds everything correct is found out"
 
 
 # The endpoint

@@ -154,7 +154,7 @@ def test_the_library_never_prints() -> None:
     assert printing == []
 
 
-HEAVY = ("aiohttp", "pydantic", "pyarrow", "sympy", "omegaconf", "rich", "typer", "math_verify", "xllamacpp")
+HEAVY = ("aiohttp", "pydantic", "pyarrow", "sympy", "omegaconf", "rich", "typer", "math_verify", "xllamacpp", "jinja2")
 
 
 def test_importing_rsr_is_quick_and_loads_nothing_heavy() -> None:

@@ -22,19 +22,17 @@ from rsr.config import Loaded
 from rsr.errors import ConfigError, SamplerError
 from rsr.findings import Findings, Judged, Place
 from rsr.outfile import replacing
-from rsr.parts import Parts, build
+from rsr.parts import Parts, build, refuse_unreachable
 from rsr.probes import Probe, ambiguous, chance, probes
 from rsr.prompts import Prompts, index, input_files
 from rsr.redaction import Redactor
 from rsr.types import Prompt, Verdict
-from rsr.verifiers import VERIFIERS
 from rsr.verifiers.check import Check
 from rsr.verifiers.verification import Reference
 
 PAID_ROWS = 100
 _AHEAD = 64  # prompts whose verdicts are waited for
 _TELL_EVERY = 10.0  # seconds
-_OURS = ("mcq-rlvr", "math-rlvr", "exact")
 
 
 class Wanted(NamedTuple):
@@ -102,7 +100,7 @@ def _checked(parts: Parts, wanted: Wanted, out: Path | None, tell: Callable[[str
 async def _endpoint(parts: Parts) -> None:
     """See whether the sampler is there; nothing is generated, but for a token of an embedded model."""
     try:
-        await parts.sampler.start()
+        await parts.start()
     finally:
         await parts.sampler.close()
 
@@ -146,7 +144,7 @@ class _Checking:
             file = None if len(self._files) > 1 else self._files[0]  # of several, the reason names it
             self._findings.refuse(file, line, reason, stops=data.on_error == "stop")
         for check in self._checks.values():
-            _refuse_unreachable(check, self._parts)
+            refuse_unreachable(check, self._parts.formatters)
         return prompts
 
     def judge(self, prompts: Prompts) -> None:
@@ -168,7 +166,7 @@ class _Checking:
         if reason is None:
             check = verification.check_for(prompt)
             self._checks[id(check)] = check
-            self._counts[_costs(check)] += 1
+            self._counts[check.remote] += 1
         elif verification.default.name == "mcq-rlvr" and "verifier" not in prompt.metadata:
             why = ambiguous(*verification.default.reference(prompt.messages, prompt.metadata))
             reason = f"{why}; {reason}" if why else reason
@@ -180,7 +178,7 @@ class _Checking:
         draws = {costs: _Draw(count, most[costs], seed) for costs, count in self._counts.items()}
         for prompt in (prompt for page in prompts.pages() for prompt in page):
             reference = verification.reference(prompt)
-            costs = _costs(reference.check)
+            costs = reference.check.remote
             if costs and not self._wanted.paid:
                 self._findings.unpaid[reference.check.name] += 1
                 continue
@@ -215,33 +213,11 @@ def _verdict(verdict: Verdict | Future[Verdict]) -> Verdict:
     return verdict if isinstance(verdict, Verdict) else verdict.result()
 
 
-def _costs(check: Check) -> bool:
-    """Whether asking it sends requests."""
-    return bool(getattr(check, "remote", False))
-
-
 def _passes(parts: Parts) -> tuple[float, float]:
     """The score that passes with every formatter, and the one that passes with any."""
     thresholds = [getattr(formatter, "pass_threshold", None) for formatter in parts.formatters.values()]
     numbers = [float(threshold) for threshold in thresholds if isinstance(threshold, int | float)] or [1.0]
     return max(numbers), min(numbers)
-
-
-def _refuse_unreachable(check: Check, parts: Parts) -> None:
-    """Refuse a threshold that no score of a verifier can meet; of one whose scores are not known nothing is said."""
-    declared = (0.0, 1.0) if check.name in _OURS else getattr(VERIFIERS.load(check.name), "score_range", None)
-    scores = getattr(check, "score_range", None) or declared
-    if scores is None:
-        return
-    low, high = scores
-    for number, formatter in enumerate(parts.formatters.values()):
-        top, bottom = getattr(formatter, "pass_threshold", high), getattr(formatter, "fail_threshold", low)
-        where = f"formatter.{number}" if number else "formatter"
-        gives = f"verifier {check.name} gives scores from {low:g} to {high:g}"
-        if isinstance(top, int | float) and top > high:
-            raise ConfigError(f"{where}.pass_threshold: it is {top:g}, which nothing can reach: {gives}; lower it")
-        if isinstance(bottom, int | float) and bottom < low:
-            raise ConfigError(f"{where}.fail_threshold: it is {bottom:g}, which nothing can fall to: {gives}; raise it")
 
 
 def _shown(file: Path) -> str:

@@ -106,6 +106,10 @@ def summary_lines(ended: Ended) -> list[str]:
         f"tokens     {tokens['completion']:,} completion, {tokens['prompt']:,} prompt"
         + (f", {tokens['usd']:,.2f} USD" if tokens["usd"] is not None else ""),
     ]
+    asked = summary.get("verifier", {})
+    if asked.get("requests"):
+        counts = f"{asked['completion_tokens']:,} completion, {asked['prompt_tokens']:,} prompt tokens"
+        lines.append(f"verifier   {asked['requests']:,} requests, {counts}")
     redrawn = summary["redrawn"]
     if redrawn["rollouts"]:
         rest = f"; the rest has {redrawn['mean_tokens_of_the_rest']}"

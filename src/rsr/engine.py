@@ -87,7 +87,7 @@ class Engine:
         self._settings = settings
         self._sampler = sampler
         self._oversight = oversight
-        self._judging = Judging(judge, self._hear)
+        self._judging = Judging(judge, self._hear, self._fail)
         self._store = store
         self._feed = feed
         self._slots = Slots(settings.slots, sampler, self._judging, progress, oversight)

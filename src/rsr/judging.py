@@ -1,4 +1,4 @@
-"""Gets verdicts without making anybody wait: at once where cheap, later from a process, again after an error."""
+"""Gets verdicts without making anybody wait: at once where cheap, else later, and again after an error."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, NamedTuple, Protocol
 
+from rsr.errors import RSRError
 from rsr.types import Prompt, Reason, Rollout, Verdict
 
 _TRIES = 2
+_NO_END = 1 << 31
 _PAUSE = 0.2  # seconds before a verifier that failed is asked again
 
 log = logging.getLogger("rsr")
 
 
 class Judge(Protocol):
-    """What is needed of `rsr.verifiers.verification.Verification`."""
+    """What is needed of `rsr.verifiers.verification.Verification`.
+
+    Looked for, and may be left out: `stopped`, the error after which no verdict can be had any more; `held_up`, in a
+    few words what holds all of them up; `drain()`, called when the run ends: what was not asked yet is not asked.
+    """
 
     def submit(self, prompt: Prompt, reference: Any, response: str) -> Verdict | Future[Verdict]:
         """The verdict on a final answer, or its future."""
@@ -38,17 +44,44 @@ class Judging:
     Args:
         judge: makes them.
         deliver: gets every verdict that `ask` didn't give at once; always in a later turn of the event loop.
+        fail: ends the run, for no verdict can be had any more.
 
     Attributes:
         give_up: make the last error of a verifier final (`unverifiable`).
-        stopping: don't try again after an error.
     """
 
-    def __init__(self, judge: Judge, deliver: Callable[[Case, Verdict], None]) -> None:
+    def __init__(
+        self, judge: Judge, deliver: Callable[[Case, Verdict], None], fail: Callable[[RSRError], None]
+    ) -> None:
         self.pending = 0
-        self.stopping = self.give_up = False
+        self.give_up = self._stopping = False
         self._judge = judge
         self._deliver = deliver
+        self._fail = fail
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the run ends: nothing is tried again after an error, and what waits for its turn is let go."""
+        return self._stopping
+
+    @stopping.setter
+    def stopping(self, now: bool) -> None:
+        drain = getattr(self._judge, "drain", None)
+        if now and not self._stopping and drain is not None:
+            drain()
+        self._stopping = now
+
+    def room(self, most: int, in_flight: int) -> int:
+        """How many completions may be drawn, as far as their verdicts are concerned.
+
+        Args:
+            most: verdicts that may be waited for.
+            in_flight: completions that are on their way.
+        """
+        if getattr(self._judge, "held_up", ""):
+            # A judge that is out of order is waited for; where nothing waits, one more finds out whether it is back.
+            return max(0, 1 - self.pending - in_flight)
+        return 0 if self.pending >= most else _NO_END
 
     def ask(self, case: Case) -> Verdict | None:
         """The verdict where it is final at once; else None, and it is delivered later."""
@@ -73,7 +106,10 @@ class Judging:
         verdict.add_done_callback(done)
 
     def _came(self, case: Case, verdict: Verdict, tries: int) -> None:
-        if not verdict.final:
+        stopped: RSRError | None = getattr(self._judge, "stopped", None)
+        if stopped is not None:
+            self._fail(stopped)
+        if not verdict.final and stopped is None:
             log.warning("prompt %s, index %d: %s", case.prompt.id, case.rollout.index, verdict.detail)
             if tries < _TRIES and not self.stopping:
                 asyncio.get_running_loop().call_later(_PAUSE, self._again, case, tries + 1)

@@ -45,4 +45,4 @@ def _without_redacted(values: Any) -> Any:
     """The config without the secrets that were not written: they come from the environment or the command line."""
     if isinstance(values, dict):
         return {key: _without_redacted(value) for key, value in values.items() if value != REDACTED}
-    return values
+    return [_without_redacted(value) for value in values] if isinstance(values, list) else values

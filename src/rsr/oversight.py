@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rsr.budgets import Budget
 from rsr.errors import BudgetSpent, GuardTripped
@@ -22,13 +22,22 @@ class Oversight:
         guards: may end the run.
         budget: may end the run.
         passes: whether a rollout passes.
+        verifiers: what they have spent since this was last asked, by counter.
     """
 
-    def __init__(self, progress: Progress, guards: Guards, budget: Budget, passes: Callable[[Rollout], bool]) -> None:
+    def __init__(
+        self,
+        progress: Progress,
+        guards: Guards,
+        budget: Budget,
+        passes: Callable[[Rollout], bool],
+        verifiers: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
         self._progress = progress
         self._guards = guards
         self._budget = budget
         self._passes = passes
+        self._verifiers = verifiers
         self._endless = not any(budget.allowed)
         self._began = 0.0
         self._counted_requests = 0
@@ -39,10 +48,13 @@ class Oversight:
         self._began = self._counted_until = now
 
     def uncounted(self, now: float) -> dict[str, float]:
-        """Requests and seconds since this was last asked, for the store to add up over all starts of the run."""
+        """Requests, seconds and what verifiers spent since this was last asked.
+
+        The store adds it up over all starts of the run.
+        """
         requests, seconds = self._progress.requests - self._counted_requests, now - self._counted_until
         self._counted_requests, self._counted_until = self._progress.requests, now
-        return {"requests": requests, "seconds": seconds}
+        return {"requests": requests, "seconds": seconds, **self._verifiers()}
 
     def seconds_left(self) -> float | None:
         """Seconds until the budget of time is spent; None: there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -116,7 +117,18 @@ class Parts(NamedTuple):
             requests, seconds = int(counted.get("requests", 0)), counted.get("seconds", 0.0)
             spent = Spent(*store.totals(), requests=requests, seconds=seconds)
             budget = Budget(budget.allowed, spent, self.prices, config.sampler.max_tokens)
-        return Oversight(progress, Guards(limits, self.passes, redact), budget, self.passes)
+        self.verification.remote.before = store.counters()
+        verifiers = self.verification.uncounted
+        return Oversight(progress, Guards(limits, self.passes, redact), budget, self.passes, verifiers)
+
+    async def start(self) -> None:
+        """See whether what the sampler and the verifiers need is there.
+
+        Raises:
+            ConfigError, SamplerStopped: it is not.
+        """
+        await self.sampler.start()
+        await asyncio.to_thread(self.verification.start)
 
     def close(self) -> None:
         """Stop the verifiers' processes."""
@@ -134,9 +146,13 @@ def build(loaded: Loaded, redactor: Redactor, given: Given = NOTHING) -> Parts:
     formatters = _formatters(loaded, given)
     rules = _rules(config)
     redactor.learn(config.model_dump())
+    redactor.add(os.environ.get("OPENAI_API_KEY"))  # a judge may be sent it where the sampler has a key of its own
     sampler = given.sampler or _sampler(loaded, rules, redactor)
     identity = sampling_identity(config, sampler.identity())
     check = _check(loaded, given)
+    if check.remote:
+        with _placed(loaded):
+            refuse_unreachable(check, formatters)
     return Parts(
         config=config,
         sampler=sampler,
@@ -156,6 +172,25 @@ def _check(loaded: Loaded, given: Given) -> Check:
     _refuse_python("verifier", verifier.type)
     with _placed(loaded):
         return Check(verifier.type, verifier.model_extra or {})
+
+
+def refuse_unreachable(check: Check, formatters: Mapping[str, Formatter]) -> None:
+    """Refuse a threshold that no score of the verifier can meet: all would be paid for, and nothing be written.
+
+    Raises:
+        ConfigError: names the key and the scores.
+    """
+    if check.score_range is None:
+        return
+    low, high = check.score_range
+    for number, formatter in enumerate(formatters.values()):
+        top, bottom = getattr(formatter, "pass_threshold", high), getattr(formatter, "fail_threshold", low)
+        where = f"formatter.{number}" if number else "formatter"
+        gives = f"verifier {check.name} gives scores from {low:g} to {high:g}"
+        if isinstance(top, int | float) and top > high:
+            raise ConfigError(f"{where}.pass_threshold: it is {top:g}, which nothing can reach: {gives}; lower it")
+        if isinstance(bottom, int | float) and bottom < low:
+            raise ConfigError(f"{where}.fail_threshold: it is {bottom:g}, which nothing can fall to: {gives}; raise it")
 
 
 def _formatters(loaded: Loaded, given: Given) -> dict[str, Formatter]:

@@ -17,6 +17,7 @@ _PATHS = (
     "data.input_path",
     "data.preprocess.transform",
     "verifier.type",
+    "verifier.template",
     "sampler.type",
     "sampler.replies",
     "sampler.answers",
@@ -109,3 +110,16 @@ def _path_values(content: DictConfig) -> Iterator[tuple[str, Any]]:
         for number, formatter in enumerate(formatters):
             if OmegaConf.is_dict(formatter) and isinstance(formatter.get("type"), str):
                 yield f"formatter.{number}.type", formatter.type
+    yield from _of_parts(plain.get("verifier") if isinstance(plain, dict) else None, "verifier")
+
+
+def _of_parts(verifier: Any, key: str) -> Iterator[tuple[str, Any]]:
+    """The paths in the verifiers that a verifier is made of."""
+    parts = verifier.get("verifiers") if isinstance(verifier, dict) else None
+    for number, part in enumerate(parts if isinstance(parts, list) else []):
+        where = f"{key}.verifiers.{number}"
+        if isinstance(part, str):
+            yield where, part
+        elif isinstance(part, dict):
+            yield from ((f"{where}.{name}", part[name]) for name in ("type", "template") if part.get(name))
+            yield from _of_parts(part, where)

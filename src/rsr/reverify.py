@@ -71,8 +71,8 @@ class Before:
 
 
 @contextmanager
-def index_before(run_dir: RunDir) -> Iterator[Path | None]:
-    """Keep the index of prompts as it is now until the work is done; that of an interrupted work is kept instead."""
+def index_before(run_dir: RunDir, verification: Verification) -> Iterator[Path | None]:
+    """Keep the index of prompts as it is now until all verdicts are made; one that is kept already stays."""
     kept = run_dir.prompts.with_name("prompts.before.sqlite")
     if run_dir.prompts.exists() and not kept.exists():
         staged = kept.with_name(kept.name + ".new")
@@ -86,7 +86,8 @@ def index_before(run_dir: RunDir) -> Iterator[Path | None]:
         except OSError as cause:
             raise StoreError(f"{kept}: can't be written: {cause.strerror}") from cause
     yield kept if kept.exists() else None
-    kept.unlink(missing_ok=True)
+    if verification.stopped is None:
+        kept.unlink(missing_ok=True)
 
 
 def _refuse_costs(replayed: Iterable[Stored], run_dir: RunDir) -> None:
@@ -98,7 +99,7 @@ def _refuse_costs(replayed: Iterable[Stored], run_dir: RunDir) -> None:
     count = sum(
         sum(map(_is_owed, stored.rollouts))
         for stored in replayed
-        if any(map(_is_owed, stored.rollouts)) and getattr(stored.reference.check, "remote", False)
+        if any(map(_is_owed, stored.rollouts)) and stored.reference.check.remote
     )
     if count:
         fix = f"to make them, rsr verify {run_dir.path} --yes"
@@ -109,6 +110,8 @@ def missing_verdicts(
     run_dir: RunDir, store: RolloutStore, verification: Verification, flips: Flips, before: Path | None, paid: bool
 ) -> int:
     """Judge every valid rollout that has no final verdict under the config of now; returns how many were judged.
+
+    Ends early where no verdict can be had any more (`verification.stopped`).
 
     Args:
         run_dir: each rollout that is judged otherwise now is listed in its `summary/flips.jsonl`.
@@ -125,10 +128,13 @@ def missing_verdicts(
     try:
         if not paid:
             _refuse_costs(replay(prompts, store, verification, -1), run_dir)
-        work = _Work(store, flips, run_dir.summary / "flips.jsonl")
+        verification.remote.before = store.counters()
+        work = _Work(store, verification, flips, run_dir.summary / "flips.jsonl")
         try:
             for page in pages(prompts, store, verification, -1):
                 for stored, were in zip(page, old.of(page), strict=True):
+                    if verification.stopped is not None:
+                        break
                     owed = [rollout for rollout in stored.rollouts if _is_owed(rollout)]
                     store.fill(stored.prompt, owed)
                     for rollout in owed:
@@ -148,8 +154,9 @@ def missing_verdicts(
 class _Work:
     """Verdicts on their way, to disk and to the listing."""
 
-    def __init__(self, store: RolloutStore, flips: Flips, listing: Path) -> None:
+    def __init__(self, store: RolloutStore, verification: Verification, flips: Flips, listing: Path) -> None:
         self.made = 0
+        self._verification = verification
         self._flips = flips
         self._store = store
         self._pending: deque[_Pending] = deque()
@@ -160,7 +167,6 @@ class _Work:
 
     def add(self, item: _Pending) -> None:
         """Wait for a verdict, not too long and not for too many."""
-        self.made += 1
         self._pending.append(item)
         while self._pending and (len(self._pending) >= _AHEAD or _is_there(self._pending[0].verdict)):
             self._settle(self._pending.popleft())
@@ -189,6 +195,9 @@ class _Work:
     def _settle(self, item: _Pending) -> None:
         stored, rollout = item.stored, item.rollout
         verdict = item.verdict.result() if isinstance(item.verdict, Future) else item.verdict
+        if not verdict.final and self._verification.stopped is not None:  # it was not asked
+            return
+        self.made += 1
         reference = stored.reference
         verifier = self._store.verifier_id(reference.check.name, reference.check.params, reference.check.version)
         self._done.append(NewVerdict(stored.prompt, rollout, Said(verdict, reference.key, verifier)))
@@ -204,7 +213,7 @@ class _Work:
             self._listing.write(msgspec.json.encode(flip.row()) + b"\n")
 
     def _commit(self) -> None:
-        self._store.count(commits=1)
+        self._store.count(commits=1, **self._verification.uncounted())
         self._store.add_verdicts(self._done)
         self._done.clear()
         self._committed = time.monotonic()

@@ -7,6 +7,7 @@ import zlib
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
+from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,9 +15,10 @@ import msgspec
 
 from rsr.errors import InputError
 from rsr.outfile import replacing
-from rsr.types import Verdict
+from rsr.types import Message, Verdict
 from rsr.verifiers.check import Check
 from rsr.verifiers.pool import Pool
+from rsr.verifiers.remote import Remote
 
 _AHEAD = 256
 
@@ -33,17 +35,20 @@ class Scored(NamedTuple):
 
 
 def score_file(source: Path, check: Check, out: Path) -> Scored:
-    """Judge each row's `response` against its `answer` (with `choices` and `metadata` where it has them).
+    """Judge each row's `response` against its `answer` (with `choices`, `metadata` and `messages` where it has them).
 
     Raises:
         InputError: the file is missing, a line is not JSON, or has no response; nothing is written then.
+        SamplerStopped: a server that the verifier asks is not there, or refuses the key.
     """
     if not source.is_file():
         raise InputError(f"{source}: there is no such file")
     counts = Scored(0, 0, 0, Counter())
     encode = msgspec.json.Encoder().encode
-    with replacing(out) as target, Pool() as pool, target.open("wb") as file:
-        for row, verdict in _judged(source, check, pool):
+    with closing(Remote()) as remote, replacing(out) as target, Pool() as pool, target.open("wb") as file:
+        for service in check.services:
+            remote.submit(service.start).result()
+        for row, verdict in _judged(source, check, pool, remote):
             reason = verdict.reason.value if verdict.reason else None
             file.write(encode({**row, "score": verdict.score, "extracted": verdict.extracted, "reason": reason}))
             file.write(b"\n")
@@ -51,11 +56,12 @@ def score_file(source: Path, check: Check, out: Path) -> Scored:
     return counts
 
 
-def _judged(source: Path, check: Check, pool: Pool) -> Iterator[tuple[dict[str, Any], Verdict]]:
+def _judged(source: Path, check: Check, pool: Pool, remote: Remote) -> Iterator[tuple[dict[str, Any], Verdict]]:
     pending: deque[tuple[dict[str, Any], Verdict | Future[Verdict]]] = deque()
     for row in _rows(source, check):
         answer, choices = _given(row, "answer"), _given(row, "choices")
-        pending.append((row, check.submit(row["response"], answer, choices, row.get("metadata") or {}, pool)))
+        given = (row["response"], answer, choices, row.get("metadata") or {})
+        pending.append((row, check.submit(*given, pool=pool, messages=_messages(row), remote=remote)))
         if len(pending) >= _AHEAD:
             yield _settled(pending.popleft())
     while pending:
@@ -101,6 +107,15 @@ def _given(row: Mapping[str, Any], name: str) -> Any:
     """A row's `answer` or `choices`: its own, else its metadata's."""
     own = row.get(name)
     return (row.get("metadata") or {}).get(name) if own is None else own
+
+
+def _messages(row: Mapping[str, Any]) -> list[Message]:
+    """A row's `messages`, or its `question` or `prompt` as one; empty where it has none."""
+    messages = row.get("messages")
+    if isinstance(messages, list) and all(isinstance(message, dict) for message in messages):
+        return messages
+    asked = row.get("question", row.get("prompt"))
+    return [{"role": "user", "content": asked}] if isinstance(asked, str) else []
 
 
 def _counted(counts: Scored, verdict: Verdict) -> Scored:

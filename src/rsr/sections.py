@@ -216,7 +216,8 @@ class VerifierConfig(Section):
     model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
 
     type: str = Field("mcq-rlvr", json_schema_extra=_DECISIONS)
-    """mcq-rlvr, math-rlvr, exact, ./file.py:function, or a plug-in's name."""
+    """mcq-rlvr, math-rlvr, exact, llm-as-judge, reward-model, cascade, all, any, weighted, ./file.py:function, or a
+    plug-in's name."""
 
 
 class FormatterConfig(Section):

@@ -140,14 +140,14 @@ class Session:
             self._save_config()
             return Change(total=0)
         self.watch.indexing()
-        verifier = self.parts.config.verifier.model_dump(mode="json")
+        verifier = self.parts.verification.default
         change = prompts_index.index(
             self.parts.config.data,
             self.parts.config.seed,
             self.run_dir.prompts,
             check=self.parts.verification.problem,
             keys=self.parts.verification,
-            check_key=verifier,
+            check_key=[verifier.name, verifier.identity, verifier.version],
             rows=self.given.rows,
             accept=self._accept,
         )
@@ -267,7 +267,7 @@ class Session:
             try:
                 if fresh:
                     # Before the input is read: a wrong address or key is found within a second.
-                    runner.run(sampler.start())
+                    runner.run(self.parts.start())
                 self.index()  # not in the loop, where Ctrl-C would have to wait for it
                 return runner.run(self._drive(store, started=fresh))
             finally:
@@ -324,7 +324,7 @@ class Session:
         while True:
             await asyncio.sleep(0.25)
             self._lease.beat()
-            held_up = getattr(self.parts.sampler, "state", "")
+            held_up = getattr(self.parts.sampler, "state", "") or self.parts.verification.held_up
             if held_up and not progress.held_up:
                 self._tell(held_up)
             progress.held_up = held_up
@@ -359,14 +359,13 @@ class Session:
     def verify(self) -> tuple[int, Flips, Ended]:
         """Make every missing verdict on what is stored, write the files; how many were made, and what that changed."""
         flips = Flips(self.parts.pass_threshold)
-        with index_before(self.run_dir) as before:
+        verification = self.parts.verification
+        with index_before(self.run_dir, verification) as before:
             self.index()
             store = self.store()
             try:
-                made = missing_verdicts(
-                    self.run_dir, store, self.parts.verification, flips, before, paid=self.options.yes
-                )
-                return made, flips, self._ended(self.write(store), None, None)
+                made = missing_verdicts(self.run_dir, store, verification, flips, before, paid=self.options.yes)
+                return made, flips, self._ended(self.write(store), None, verification.stopped)
             finally:
                 store.close()
 

@@ -42,7 +42,6 @@ class Slots:
 
     def free(self, now: float) -> int:
         """Completions that may be drawn now."""
-        if self._judging.pending >= max(_JUDGED, _JUDGED_PER_SLOT * self.count):
-            return 0
-        free = self.count - self._progress.in_flight
-        return min(free + self.resting, self._oversight.room(now))
+        in_flight = self._progress.in_flight
+        judging = self._judging.room(max(_JUDGED, _JUDGED_PER_SLOT * self.count), in_flight)
+        return min(self.count - in_flight + self.resting, self._oversight.room(now), judging)

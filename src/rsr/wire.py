@@ -131,20 +131,30 @@ class Wire:
 
     async def post_once(self, path: str, payload: Mapping[str, Any]) -> dict[str, Any]:
         """The same in one try; raises `Failed`, for `persist`."""
+        response, data = await self._exchange(path, payload)
+        unasked = response.status < 300 and response.headers.get("Content-Type", "").startswith("text/event-stream")
+        if unasked and data.lstrip()[:1] != b"{":
+            return self._assembled(response, data, payload)
+        return with_choices(self._body(response, data, payload))
+
+    async def post_any(self, path: str, payload: Mapping[str, Any]) -> Any:
+        """The JSON that another request brings in one try, an object or a list; raises `Failed`, for `persist`."""
+        response, data = await self._exchange(path, payload)
+        if 200 <= response.status < 300 and isinstance(body := decoded(data), list):
+            return body
+        return self._body(response, data, payload)
+
+    async def _exchange(self, path: str, payload: Mapping[str, Any]) -> tuple[aiohttp.ClientResponse, bytes]:
         response = None
         limit = self.time_limit(payload)
         try:
             with TimeLimit(limit):
                 response = await self._connections.request("POST", path, payload)
-                data = await read_whole(response, payload)
+                return response, await read_whole(response, payload)
         except transport_errors() as cause:
             if response is not None:
                 response.close()
             raise self._broken(cause, response is not None, limit) from None
-        unasked = response.status < 300 and response.headers.get("Content-Type", "").startswith("text/event-stream")
-        if unasked and data.lstrip()[:1] != b"{":
-            return self._assembled(response, data, payload)
-        return with_choices(self._body(response, data, payload))
 
     async def stream(self, path: str, payload: Mapping[str, Any]) -> AsyncGenerator[dict[str, Any], None]:
         """The events of a streamed reply, in one try; raises `Failed`, for `persist`.

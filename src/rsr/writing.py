@@ -23,6 +23,7 @@ from rsr.store.rollouts import RolloutStore
 from rsr.store.rundir import RunDir, write_atomically
 from rsr.training_files import TrainingFiles
 from rsr.types import Rollout
+from rsr.verifiers.remote import spent_of
 
 _TEXTS = 128  # held at once
 
@@ -42,7 +43,8 @@ def figures(
     stats = Stats(parts.passes, parts.prices, failing)
     for stored in replay(prompts, store, parts.verification, parts.limit):
         stats.add(stored.id, _stream(parts, stored), stored.rollouts, {})
-    return {**stats.summary(rows, sum(1 for _ in prompts.skipped())), "written": False}
+    summary = stats.summary(rows, sum(1 for _ in prompts.skipped()))
+    return {**summary, "verifier": spent_of(store.counters()), "written": False}
 
 
 def write_files(
@@ -93,7 +95,7 @@ def write_files(
     except BaseException:
         files.discard()
         raise
-    summary = stats.summary(files.counts, skipped)
+    summary = {**stats.summary(files.counts, skipped), "verifier": spent_of(store.counters())}
     write_atomically(run_dir.summary / "stats.json", json.dumps(summary, indent=2) + "\n")
     return summary
 

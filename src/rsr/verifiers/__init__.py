@@ -15,6 +15,13 @@ VERIFIERS = Registry(
         "mcq-rlvr": "rsr.verifiers.mcq:MCQ",
         "math-rlvr": "rsr.verifiers.math:Math",
         "exact": "rsr.verifiers.exact:Exact",
+        "llm-as-judge": "rsr.verifiers.judge:Judge",
+        "mcq-llm-as-judge": "rsr.verifiers.judge:MCQJudge",
+        "reward-model": "rsr.verifiers.reward:RewardModel",
+        "cascade": "rsr.verifiers.combine:Cascade",
+        "all": "rsr.verifiers.combine:All",
+        "any": "rsr.verifiers.combine:Any_",
+        "weighted": "rsr.verifiers.combine:Weighted",
     },
 )
 """All verifiers by name."""
@@ -22,6 +29,8 @@ VERIFIERS = Registry(
 
 def get(name: str, **params: Any) -> Check:
     """A verifier, ready to be called: `get("math-rlvr")(response, answer, choices=None, metadata=None)`.
+
+    One that reads the question, as a judge does, takes it too: `messages=[{"role": "user", "content": ...}]`.
 
     Args:
         name: a built-in name, one that an installed package registers, or `./file.py:function`.

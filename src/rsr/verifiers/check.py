@@ -1,8 +1,9 @@
 """A verifier with its identity: the one thing that the engine and users call.
 
     response ──split_reasoning──> final answer ──quick──> verdict            the cheap case, in the calling thread
-                                               └─isolated──> pool ──judge──> verdict
-                                               └─otherwise──────────judge──> verdict
+                                               └─isolated──> pool ──judge───> verdict
+                                               └─remote ───> loop ──ajudge──> verdict    sends requests, or asks others
+                                               └─otherwise──────────judge───> verdict
 
 `Check` never raises on a response: what a verifier raises becomes a `verifier_error`, never a score.
 """
@@ -23,6 +24,7 @@ from rsr.types import Message, Reason, Verdict
 from rsr.verifiers import VERIFIERS
 from rsr.verifiers.pipe import Spec, Task
 from rsr.verifiers.pool import Pool, shared_pool
+from rsr.verifiers.remote import Asked, Remote, Service, awaited, shared_remote
 
 _POLICIES = ("none", "fail")
 
@@ -39,6 +41,11 @@ class Check:
     Raises:
         ConfigError: no such verifier, or a key that it doesn't take.
         PluginError: it can't be loaded, or can't be called as a verifier.
+
+    Attributes:
+        remote: it sends requests, or asks verifiers that may.
+        services: the servers that it sends requests to.
+        score_range: the lowest and the highest score that it can give; None: any.
     """
 
     def __init__(self, type: str, params: Mapping[str, Any] | None = None) -> None:
@@ -47,7 +54,8 @@ class Check:
         self._setup(lambda own: VERIFIERS.build(type, own, where="verifier"), params or {})
         is_file = registry.file_version(type) is not None
         built_in = self._from_rsr()
-        self.isolated = bool(getattr(self._verifier, "isolated", not built_in))
+        self.isolated = bool(getattr(self._verifier, "isolated", not built_in and not self.remote))
+        self.score_range = getattr(self._verifier, "score_range", (0.0, 1.0) if built_in and not self.remote else None)
         self.version = str(getattr(self._verifier, "version", None) or registry.file_version(type) or "1")
         self._spec: Spec | None = Spec(_absolute(type) if is_file else type, dict(self.params))
 
@@ -63,6 +71,7 @@ class Check:
         check.is_function = True
         check._setup(lambda own: function, {"no_answer": no_answer})
         check.isolated = False
+        check.score_range = None
         check.version = str(getattr(function, "version", None) or _source_version(function))
         check._spec = None
         return check
@@ -73,9 +82,10 @@ class Check:
         answer: Any,
         choices: Any = None,
         metadata: Mapping[str, Any] | None = None,
+        messages: Sequence[Message] = (),
     ) -> Verdict:
-        """The verdict on a response. Never raises; may be called from any thread."""
-        verdict = self.submit(response, answer, choices, metadata)
+        """The verdict on a response; `messages` are the prompt's. Never raises; may be called from any thread."""
+        verdict = self.submit(response, answer, choices, metadata, messages=messages)
         return verdict if isinstance(verdict, Verdict) else verdict.result()
 
     def submit(
@@ -85,24 +95,65 @@ class Check:
         choices: Any = None,
         metadata: Mapping[str, Any] | None = None,
         pool: Pool | None = None,
+        messages: Sequence[Message] = (),
+        remote: Remote | None = None,
     ) -> Verdict | Future[Verdict]:
-        """The verdict where it is had in the calling thread, else its future from the pool (default: the shared one).
+        """The verdict where it is had in the calling thread, else its future.
 
-        The future never holds an exception.
+        The future never holds an exception, but may be cancelled when what makes it is closed.
+
+        Args:
+            response: text, or a message with its reasoning in a field.
+            answer: the reference.
+            choices: the options.
+            metadata: of the prompt.
+            pool: for what needs a process (default: the shared one).
+            messages: of the prompt.
+            remote: for what sends requests (default: the shared one).
         """
         try:
             final = split_reasoning(response).response
             if not final:
                 return self._finished(Verdict(reason=Reason.NO_ANSWER, detail="no final answer"))
-            if self._quick is not None:
-                verdict = self._quick(final, answer, choices, metadata)
-                if verdict is not None:
-                    return self._finished(verdict)
-            if not self.isolated or self._spec is None:
-                return self.judge(final, answer, choices, metadata)
-            return (pool or shared_pool()).submit(self._spec, Task(final, answer, choices, metadata))
+            asked = Asked(final, answer, choices, metadata, messages, pool)
+            verdict = self.at_once(asked)
+            if verdict is not None:
+                return verdict
+            if self.remote:
+                return (remote or shared_remote()).submit(lambda: self.judged(asked))
+            return self._pooled(asked)
         except (Exception, SystemExit) as cause:
             return self._broken(cause)
+
+    def at_once(self, asked: Asked) -> Verdict | None:
+        """The verdict on a final answer where it is cheap; None: it takes a process or a request."""
+        try:
+            if self._quick is not None:
+                verdict = self._quick(asked.response, asked.answer, asked.choices, asked.metadata)
+                if verdict is not None:
+                    return self._finished(_normalised(verdict))
+        except (Exception, SystemExit) as cause:
+            return self._broken(cause)
+        if self.remote or (self.isolated and self._spec is not None):
+            return None
+        return self.judge(asked.response, asked.answer, asked.choices, asked.metadata)
+
+    async def judged(self, asked: Asked) -> Verdict:
+        """The verdict on a final answer, in the loop of a `Remote`. Never raises."""
+        verdict = self.at_once(asked)
+        if verdict is not None:
+            return verdict
+        try:
+            if self.remote:
+                return self._finished(_normalised(await self._verifier.ajudge(asked)))
+            return await awaited(self._pooled(asked))
+        except (Exception, SystemExit) as cause:
+            return self._broken(cause)
+
+    def _pooled(self, asked: Asked) -> Future[Verdict]:
+        assert self._spec is not None
+        task = Task(asked.response, asked.answer, asked.choices, asked.metadata)
+        return (asked.pool or shared_pool()).submit(self._spec, task)
 
     def judge(self, response: str, answer: Any, choices: Any, metadata: Mapping[str, Any] | None) -> Verdict:
         """The verdict on a final answer, here and now: what a worker of the pool calls.
@@ -117,12 +168,17 @@ class Check:
         except (Exception, SystemExit) as cause:  # own code may call sys.exit()
             return self._broken(cause)
 
-    def refuses(self, answer: Any, choices: Any, metadata: Mapping[str, Any]) -> str | None:
+    def refuses(
+        self, answer: Any, choices: Any, metadata: Mapping[str, Any], messages: Sequence[Message] = ()
+    ) -> str | None:
         """Why no response could be judged against a reference, or None; asked of built-in verifiers of this process.
 
         One that has `read_reference(answer, choices)` is asked by that. Of the others any response tells, for the
         reference is read before it.
         """
+        if self.remote:
+            refused: str | None = self._verifier.refuses(Asked("A", answer, choices, metadata, messages))
+            return refused
         if self.isolated or not self._from_rsr():
             return None
         try:
@@ -142,15 +198,26 @@ class Check:
         Options are `metadata["choices"]`, or what the verifier reads out of the last user message.
         """
         choices = metadata.get("choices")
-        reader = getattr(self._verifier, "choices_of", None)
-        if choices is None and reader is not None:
-            choices = reader(_last_user_text(messages))
-        return metadata.get("answer"), choices
+        return metadata.get("answer"), self.choices_of(_last_user_text(messages)) if choices is None else choices
 
-    def key(self, answer: Any, choices: Any, metadata: Mapping[str, Any] | None) -> int:
+    def choices_of(self, text: str) -> Any:
+        """The options in the text of a prompt, where the verifier reads them; else None."""
+        reader = getattr(self._verifier, "choices_of", None)
+        return None if reader is None else reader(text)
+
+    def reads(self, asked: Asked) -> Any:
+        """What a verdict is made against, beside the response."""
+        if self.remote:
+            return self._verifier.reads(asked)
+        answer, choices = asked.answer, asked.choices
+        return [answer, choices] if not self._reads_metadata else [answer, choices, asked.metadata]
+
+    def key(
+        self, answer: Any, choices: Any, metadata: Mapping[str, Any] | None, messages: Sequence[Message] = ()
+    ) -> int:
         """63 bits that identify how a verdict is made: by whom, with which parameters, against what."""
-        reference = [answer, choices] if not self._reads_metadata else [answer, choices, metadata]
-        return hashing.verdict_key(self.name, self.params, self.version, reference)
+        against = self.reads(Asked("", answer, choices, metadata, messages))
+        return hashing.verdict_key(self.name, self.identity, self.version, against)
 
     def warm(self) -> bool:
         """Import what judging needs, so that no response pays for it; False where the verifier has no `warm`."""
@@ -167,7 +234,13 @@ class Check:
         limit = {"cpu_seconds": _seconds(own.pop("cpu_seconds"))} if "cpu_seconds" in own else {}
         self.params: dict[str, Any] = {**own, "no_answer": self._no_answer, **limit}
         self._verifier: Any = build(own)
-        self._takes = _arguments(self._verifier, self.name)
+        self.remote = hasattr(self._verifier, "ajudge")
+        self.services: list[Service] = list(getattr(self._verifier, "services", ()))
+        identity = getattr(self._verifier, "identity", None)
+        decisive = {"no_answer": self._no_answer, **limit}
+        self.identity: dict[str, Any] = {**identity(), **decisive} if self.remote and identity else self.params
+        """Of the parameters those that decide verdicts: not the address of a judge, nor its key."""
+        self._takes = _Takes() if self.remote else _arguments(self._verifier, self.name)
         needs = getattr(self._verifier, "needs_answer", None)
         self.needs_answer: bool = self._takes.needs_answer if needs is None else bool(needs)
         self._reads_metadata = bool(getattr(self._verifier, "reads_metadata", True))
