@@ -70,7 +70,7 @@ def test_a_rule_that_fails_is_not_covered_up_by_the_judge():
         check = get("cascade", verifiers=["mcq-rlvr", judge_of(server)])
         assert check("The answer is B.", "nothing", OPTIONS).reason is Reason.VERIFIER_ERROR
         assert not server.requests
-        assert "names no option" in check.refuses(QUESTION, {"answer": "nothing"})
+        assert "names no option" in check.refuses("nothing", {"A": "x", "B": "y"}, {}, QUESTION)
 
 
 def test_a_judge_that_fails_leaves_it_open():
