@@ -64,7 +64,7 @@ def choose(question: Question, text: str) -> frozenset[str]:
     lower = text.lower() if text.isascii() else encodable(text.replace("İ", "I").lower())
     if len(text) <= 300 and (whole := _whole(question, text)) is not None:
         return whole
-    if len(text) > 2 * _LAST:  # most responses end in their answer
+    if len(text) > _LAST + 100:  # most responses end in their answer
         cut = text.find("\n", len(text) - _LAST) + 1 or text.find(". ", len(text) - _LAST) + 2
         if cut > 2:
             chosen = _committed(question, text[cut:], lower[cut:], _FROM)[0]
@@ -84,7 +84,7 @@ def choose(question: Question, text: str) -> frozenset[str]:
     return affirmed or (value[1] if value else frozenset())
 
 
-_LAST, _FROM = 360, 60
+_LAST, _FROM = 250, 60
 
 
 def _committed(
@@ -101,7 +101,7 @@ def _committed(
     return _settled(question, lower, firm, reads), reads, rows
 
 
-_LABELS_ONLY = re.compile(r"[\s(\[*_`\"'{$]*([A-Za-z])(?:[\s,.;/&+()\[\]*_`\"'}${、-]+([A-Za-z]))*[\s.)\]*_`\"'}$]*")
+_LABELS_ONLY = re.compile(r"[\s(\[\-*_`\"'{$]*([A-Za-z])(?:[\s,.;/&+()\[\]*_`\"'}${、-]+([A-Za-z]))*[\s.)\]*_`\"'}$]*")
 
 
 def _whole(question: Question, text: str) -> frozenset[str] | None:
@@ -128,7 +128,7 @@ def _reads(question: Question, text: str, named: Sequence[Mention], lower: str) 
     done = -1
     for at in range(len(named) - 1, -1, -1):
         mention = named[at]
-        if mention.end < done:
+        if mention.end < done and not question.several:
             break
         floor = next((named[to].end for to in range(at - 1, -1, -1) if not named[to].text), 0) if at else 0
         one = read(mention, lower, floor)
@@ -136,7 +136,7 @@ def _reads(question: Question, text: str, named: Sequence[Mention], lower: str) 
             following = named[at + 1] if at + 1 < len(named) else None
             if one.before.line and following and _COLON_LABEL.match(lower, mention.end, following.start):
                 one = one._replace(stance=Stance.NONE)  # "A: C": the A is for "Answer", perhaps
-            elif one.after is not After.GOOD and foreign(question, lower, mention, one.before.line):
+            elif one.after is not After.GOOD and foreign(question, text, lower, mention, one.before.line):
                 one = one._replace(mention=mention._replace(clash=True))
         found.insert(0, one)
         if one.stance is Stance.FIRM and done < 0 and not begins_list(question, text, found, 0):
@@ -186,8 +186,8 @@ def _boxed(question: Question, text: str, named: Sequence[Mention]) -> list[_Fir
 
 
 _CORRECTED = re.compile(
-    r"\b(?:wait|actually|no|correction|reconsider|hmm+|sorry|but|mistake|instead|however|recheck|re-check|oops|wrong|scratch"
-    r"|rather|revis\w+|recompute|final(?:ly)?)\b|不对|等等|更正|纠正|错了|修正|いや|아니"
+    r"\b(?:wait|actually|no|correction|reconsider|hmm+|sorry|but|mistake|instead|however|recheck|re-check|oops|wrong"
+    r"|scratch|rather|revis\w+|recompute|final(?:ly)?)\b|不对|等等|更正|纠正|错了|修正|いや|아니"
 )
 _BACK = re.compile(
     r"\b(?:wait|no|hold on|hmm+|actually|oops|sorry)\b[^.\n]{0,40}\b(?:wrong|incorrect|mistaken?|not right|not correct"
@@ -198,9 +198,13 @@ _BACK = re.compile(
 def _settled(question: Question, lower: str, firm: Sequence[_Firm], reads: Sequence[Read]) -> frozenset[str]:
     """The last answer, unless it is a hedge, is contradicted right before or is taken back behind."""
     _, end, labels, hedged, corrects = firm[-1]
+    if question.several:  # a list in which several are called correct
+        listed = [one for one in reads if one.stance is Stance.FIRM and one.before.line and one.after is After.GOOD]
+        if any(one.mention.end == end for one in listed):
+            labels = frozenset().union(*(one.mention.labels for one in listed))
     if hedged or not labels or (question.several and labels == question.labels and labels != question.reference):
         return frozenset()
-    for start, stop, others, doubtful, _ in reversed(firm[:-1]):
+    for _, stop, others, doubtful, _ in reversed(firm[:-1]):
         if firm[-1][0] - stop > _NEAR or corrects or _CORRECTED.search(lower, stop, firm[-1][0]):
             break
         if question.several and not doubtful:
@@ -229,8 +233,10 @@ def _affirmed(question: Question, text: str, lower: str, reads: Sequence[Read]) 
     return frozenset() if _PERSONAL.search(lower) else labels
 
 
-_PERSONAL = re.compile(r"\b(?:my|me|i|we|us|our|he|she|his|her|they|their|you|your)\b(?!'?(?: would|d)? (?:think|believe|say|conclude))")
-_TO_LAST = re.compile(r"(?:[(\[–—:→>-]|\b(?:option|choice|letter|i\.e\.,?)\s)[\s*_(\[\"'“]{0,4}\Z", re.I)
+_PERSONAL = re.compile(
+    r"\b(?:my|me|i|we|us|our|he|she|his|her|they|their|you|your)\b(?!'?(?: would|d)? (?:think|believe|say|conclude))"
+)
+_TO_LAST = re.compile(r"(?:[(\[–—:→>=-]|\b(?:option|choice|letter|i\.e\.,?)\s)[\s*_(\[\"'“]{0,4}\Z", re.I)
 _DOUBTS = Kind.NO | Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE | Kind.BAD
 
 
@@ -245,8 +251,14 @@ def _last_label(question: Question, text: str, reads: Sequence[Read]) -> frozens
     return one.mention.labels if ends and _TO_LAST.search(text, 0, one.mention.start) else frozenset()
 
 
-_TAGS = re.compile(r"</?(?:b|strong|em|i|u|span|p|br|mark)\s?/?>|~~[^~\n]{1,80}~~|<(?:s|del)>[^<\n]{1,80}</(?:s|del)>", re.I)
-_CIRCLED = {0x1F150 + at: 65 + at for at in range(26)} | {0x1F170 + at: 65 + at for at in range(26)} | {0x2019: 0x27, 0xFE0F: None}
+_TAGS = re.compile(
+    r"</?(?:b|strong|em|i|u|span|p|br|mark)\s?/?>|~~[^~\n]{1,80}~~|<(?:s|del)>[^<\n]{1,80}</(?:s|del)>", re.I
+)
+_CIRCLED = (
+    {0x1F150 + at: 65 + at for at in range(26)}
+    | {0x1F170 + at: 65 + at for at in range(26)}
+    | {0x2019: 0x27, 0xFE0F: None}
+)
 
 
 def _normalised(response: str) -> str:

@@ -12,19 +12,29 @@ from rsr.verifiers.mcq_words import EAST_BEFORE, EAST_BEHIND, WORDS, Kind
 _FAR = 160
 _PUNCTUATION = r"\s!-&(-/:-@\[-`{-~«»“”„‘‹›「」『』【】《》।。、…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕"
 _TOKEN = re.compile(
-    rf"i\.\s?e\.?|e\.\s?g\.|\bans\.|=>|->|\\[a-z]+|\[[ x✓✔]\]|<(?=[/|a-z])|[^{_PUNCTUATION}0-9'’]+(?:['’][^{_PUNCTUATION}0-9'’]+)?|\d+"
-    r"|[\n:=,;.!?()।|>\"“”'’。…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕-]"
+    r"i\.\s?e\.?|e\.\s?g\.|\b(?:ans|sol)\.|=>|->|\\[a-z]+|\[[ x✓✔]\]|<(?=[/|a-z])"
+    rf"|[^{_PUNCTUATION}0-9'’]+(?:['’][^{_PUNCTUATION}0-9'’]+)?|\d+"
+    r"|[\n:=,、;.!?()।|>\"“”'’。…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕-]"
 )
 _ENDS = frozenset(".!?;\n。।<…✅✓✔☑❌✗✘✖✕")
 _QUOTES = frozenset("\"“”'’")
-_SILENT = frozenset("(),-")
+_SILENT = frozenset("(),-、")
 _MARKS = frozenset(":=|>–—")
 _EAST = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]")
 _STOPS = Kind.NO | Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE | Kind.BAD
 _ASKED = Kind.NOUN | Kind.LABEL | Kind.THING | Kind.GOOD
-_CONNECTS = frozenset("so thus therefore hence donc daher quindi entonces portanto 所以 因此 because since".split())
+_CONNECTS = frozenset(
+    ("so", "thus", "therefore", "hence", "donc", "daher", "quindi", "entonces", "portanto", "because", "since")
+)
 _FIRST_PERSON = frozenset(("i", "my", "we", "our", "me"))
 _N, _L = Kind.NOUN, Kind.LINK
+
+
+_QUOTE_ENDS = re.compile(r"[^\"'”’\n]{0,12}[\"'”’]\s+[a-z]")
+_PARTLY = frozenset(("at", "in", "under", "when", "for", "if", "only", "until"))
+_NUMBERS = frozenset(("q", "qn", "question", "problem"))
+_PAIRS = frozenset((("looking", "for"), ("no", "doubt"), ("could", "only"), ("can", "only")))
+_PLAUSIBLE = frozenset(("plausible", "possible", "attractive", "probability"))
 
 
 class Before(NamedTuple):
@@ -51,7 +61,7 @@ def before(lower: str, start: int, floor: int) -> Before:
     for mark in (". ", "\n", "? ", "! ", "; "):  # most of the far words are of other sentences
         begin = max(begin, lower.rfind(mark, begin, max(begin, start - 2)))
     tokens = _TOKEN.findall(lower, begin, start)
-    while tokens and tokens[-1] == "…" or tokens[-2:] == [".", "."]:
+    while tokens and (tokens[-1] == "…" or tokens[-2:] == [".", "."]):  # "the answer is... C"
         tokens = tokens[: -1 if tokens[-1] == "…" else -2]
         tokens = tokens[:-1] if tokens[-1:] == ["."] else tokens
     cut = next((at for at in range(len(tokens) - 1, -1, -1) if tokens[at] in _ENDS), -1)
@@ -62,9 +72,14 @@ def before(lower: str, start: int, floor: int) -> Before:
     outer = 0 if whole or walk.connected else _outer(clause[: walk.at + 1], walk)
     soft = walk.comma or walk.connected or (whole and not edge and begin == floor)
     soft = soft or (not whole and walk.at + 1 < len(clause) and clause[walk.at + 1] in ",:–—")
-    line = whole and edge and (cut < 0 or tokens[cut] in "\n✅✓✔☑❌✗✘✖✕") and walk.plain
+    if walk.comma and "glance" in clause:
+        outer |= Kind.DOUBT
+    numbered = not clause and cut > 0 and tokens[cut] == "." and tokens[cut - 1].isdigit()
+    numbered = numbered and (cut == 1 or tokens[cut - 2] == "\n")
+    at_line = cut < 0 or tokens[cut] in "\n✅✓✔☑❌✗✘✖✕"
+    line = numbered or (whole and edge and at_line and walk.plain)
     quoted = walk.quotes % 2 == 1 and clause[0] not in _QUOTES and not _FIRST_PERSON.intersection(clause)
-    if whole and walk.quotes % 2 == 1 and not edge:
+    if whole and walk.quotes % 2 == 1 and (not edge or _QUOTE_ENDS.match(lower, start)):
         quoted = True
     return Before(walk.kinds, walk.near, whole and edge, soft, quoted, outer, line)
 
@@ -91,7 +106,7 @@ def _walk(clause: Sequence[str]) -> _Walk:
         if token in _QUOTES:
             quotes += near > 0
         elif token in _SILENT or token[0] in "\\[":
-            comma = comma or token == ","
+            comma = comma or token in ",、"
         elif token in _MARKS:
             pending = _L
         else:
@@ -105,7 +120,8 @@ def _walk(clause: Sequence[str]) -> _Walk:
                 kind |= _L
             pending = 0 if kind & ~(Kind.FILL | Kind.ADV) else pending
             kinds |= kind
-            plain = plain and kind & ~(Kind.LABEL | Kind.FILL) == 0 and bool(kind & Kind.LABEL)
+            label = bool(kind & Kind.LABEL) and not kind & ~(Kind.LABEL | Kind.FILL)
+            plain = plain and (label or not token[0].isalpha() or token in _NUMBERS)
             if token in _CONNECTS or kind & Kind.BUT or _EAST.search(token):
                 connected = at > 0
                 at = -1 if at == 0 else at - 1
@@ -120,24 +136,38 @@ def _kind(clause: Sequence[str], at: int, comma: bool) -> int:
     kind = WORDS.get(token, 0)
     last = clause[at - 1] if at else ""
     if token == "doubt" and last in ("no", "without"):
-        return (Kind.ADV | Kind.FILL)
+        return Kind.ADV | Kind.FILL
     if kind == 0 and "'" in token:
         kind = WORDS.get(token.rpartition("'")[2], 0)
     if (token in ("thought", "thoughts") and last == "second") or (
         token == "second" and clause[at + 1 : at + 2] in (["thought"], ["thoughts"])
     ):
-        return (Kind.BUT)
+        return Kind.BUT
+    following = clause[at + 1] if at + 1 < len(clause) else ""
+    if token.isdigit():
+        return Kind.FILL if (at < 2 and following in (":", ")")) or following in ("sure", "certain", "confident") else 0
+    if (token, following) in _PAIRS or (token == "first" and following == ","):
+        return Kind.FILL
+    if token == "you" and following in ("answered", "chose", "picked", "selected", "said", "chosen", "wrote"):
+        return Kind.DOUBT
+    if token == "one" and last not in WORDS:  # "the red one"
+        return 0
+    if token == "going" and last == "was":
+        return Kind.DOUBT
+    if token in _PLAUSIBLE and last in ("most", "best", "more"):
+        return Kind.GOOD
     if token in ("options", "choices") and clause[at + 1 : at + 2] == [":"] and not WORDS.get(last, 0) & Kind.GOOD:
         return 0
     if token == "no":
-        return (Kind.BUT if comma else Kind.NO)
+        return Kind.BUT if comma else Kind.NO
     if token == "of" and last == "instead":
-        return (Kind.NO)
+        return Kind.NO
     if token == "to" and last.startswith(("odpow", "odpov")):
         return _L
     if kind == 0 and not token.isascii() and _EAST.search(token):
         for match in EAST_BEFORE.finditer(token):
             kind |= getattr(Kind, (match.lastgroup or "fill").upper())
+        kind |= _L if kind & _N else 0
     return kind
 
 
@@ -152,6 +182,8 @@ def _outer(rest: Sequence[str], walk: _Walk) -> int:
             break
         comma = comma or token == ","
         kind = WORDS.get(token, 0)
+        if token == "if" and "i" in rest and "another" not in rest and not {"had", "forced"}.isdisjoint(rest):
+            continue  # "if I had to guess, ..."
         if comma:
             kinds |= kind & (Kind.IF | Kind.WHY)
             continue
@@ -180,7 +212,7 @@ class After(Enum):
 _CLOSE = re.compile(r"[*_`\"'”’\]}$~」』】》]{0,6}")
 _YES, _CROSS = frozenset("✅✓✔☑"), frozenset("❌✗✘✖✕")
 _OF_WHY = Kind.WHY | Kind.BUT | Kind.SO | Kind.LIST
-_AT_FIRST = frozenset(("first", "initially", "but", "though", "however"))
+_TURNS = frozenset(("first", "initially", "but", "though", "however"))
 
 
 def after(lower: str, end: int) -> After:
@@ -237,7 +269,7 @@ def _words(tokens: Sequence[str], at: int, text: bool) -> After:
     first = _kind(tokens, at, False)
     if first & Kind.IF:
         return After.OPEN
-    if first & _OF_WHY and not first & (Kind.GOOD | Kind.LINK | Kind.FILL):
+    if (first & _OF_WHY and not first & (Kind.GOOD | Kind.LINK)) or tokens[at] in ("over", "than", "versus", "vs"):
         return After.WHY
     word = tokens[at]
     while at < len(tokens):
@@ -264,13 +296,25 @@ def _words(tokens: Sequence[str], at: int, text: bool) -> After:
         return After.OPEN
     if kinds & (Kind.DOUBT | Kind.LOOK):
         return After.TEXT if text else After.MORE
-    if stop in ("if", "unless") or (seems and not _AT_FIRST.isdisjoint(tokens[at : at + 4])):
+    if tokens[at - 1] in _PARTLY and tokens[at - 2] in ("holds", "works", "fits", "applies"):
+        return After.OPEN
+    if "only" in tokens[max(0, at - 2) : at] and stop in ("when", "if", "for", "in", "where", "under"):
+        return After.OPEN
+    if kinds & Kind.WOULD and stop and stop not in _ENDS and stop != ",":
+        return After.OPEN
+    if stop in ("if", "unless") or (seems and not _TURNS.isdisjoint(tokens[at : at + 4])):
         return After.OPEN
     known = stop == "" or stop in _ENDS or stop in ",:–—|=" or bool(WORDS.get(stop, 0))
     if text:
         verdict = known and not kinds & Kind.LINK and kinds & (Kind.GOOD | Kind.NOUN) and not kinds & Kind.VERB
         return After.GOOD if verdict and (last & Kind.GOOD or stop == "" or stop in _ENDS) else After.TEXT
-    predicate = known or not last & Kind.GOOD or not kinds & Kind.LINK or word.endswith("s") or "the" not in tokens[:at]
+    predicate = (
+        known
+        or not last & Kind.GOOD
+        or not kinds & Kind.LINK
+        or word.endswith("s")
+        or ("the" not in tokens[:at] and not word.endswith("ly"))
+    )
     if kinds & (Kind.GOOD | Kind.NOUN) and predicate:
         return After.GOOD
     return After.END if known and kinds and (stop == "" or stop in _ENDS or stop == ",") else After.MORE

@@ -24,20 +24,29 @@ class Line(NamedTuple):
 
 
 _YES = re.compile(
-    r"[✅✓✔☑]|\[[x✓✔]\]|(?:[-–—:|=(←]|->|→|<-|<--|\*\*)\s{0,3}[*_]{0,3}(?:this is |the )?(?:correct|true|right|yes|richtig|correcte?|correct[ao]"
-    r"|верно|正确|正解)\b(?! (?:angle|side|hand|north))(?! only if)", re.I
+    r"[✅✓✔☑➡👉]|\[[x✓✔]\]|(?:[-–—:|=(←).]|->|→|<-|<--|\*\*)\s{0,3}[*_]{0,3}(?:this is |the )?(?:correct|true|right|yes|richtig|correcte?|correct[ao]"
+    r"|верно|正确|正解)\b(?! (?:angle|side|hand|north))(?! only if)",
+    re.I,
 )
 _NO = re.compile(
-    r"[❌✗✘✖✕×]|\[ \]|(?:[-–—:|=(←]|->|→|<-|\*\*)\s{0,3}[*_]{0,3}(?:this is )?(?:in|not )?(?:incorrect|false|wrong|no(?=\W{0,3}$)|not (?:correct|true|right)|falsch"
-    r"|неверно|错误)\b", re.I
+    r"[❌✗✘✖✕×]|\[ \]|(?:[-–—:|=(←).]|->|→|<-|\*\*)\s{0,3}[*_]{0,3}(?:this is )?(?:in|not )?(?:incorrect|false|wrong|no(?=\s*(?:$|[.;,|!*]))|not (?:correct|true|right)|falsch"
+    r"|неверно|错误)\b",
+    re.I,
 )
-_BULLET = re.compile(r"[\s>#*_|•·✅✓✔☑❌✗✘✖✕-]*")
-_ASKS = Kind.NOUN | Kind.LABEL
+_ONLY_FALSE = re.compile(r"\W{0,6}(?:false|no|wrong)\W*", re.I)
+_INLINE = re.compile(
+    r"\b([A-Z])\b[)\]*]{0,3}\s?[-–—:)]\s?\**(?:(yes|true|correct|right)|no|false|wrong|incorrect)\b(?=[\s.,;*]|$)", re.I
+)
 
 
 def lines(question: Question, text: str, lower: str, reads: Sequence[Read]) -> list[Line]:
     """The lines that give an answer, by position; none where several are a list without a mark."""
     rows = [one for one in reads if one.before.line and (one.after is not After.MORE or _in_table(text, one))]
+    verdicts = [match for match in _INLINE.finditer(text) if match[1] in question.labels] if len(rows) > 0 else []
+    if len({match[1] for match in verdicts}) > 1:
+        good = frozenset(match[1] for match in verdicts if match[2])
+        alone = len(good) == 1 or (question.several and good)
+        return [Line(verdicts[0].start(), verdicts[-1].end(), good, False, False)] if alone else []
     found: list[Line] = []
     for run in _runs(question, text, rows):
         if len(run) == 1:
@@ -123,7 +132,8 @@ def _single(
     mention = one.mention
     start, end = _line(text, mention.start)
     row = _around(text, one)
-    tick, cross = _YES.search(row), _NO.search(row)
+    tick = _YES.search(row)
+    cross = _NO.search(row) and not _ONLY_FALSE.fullmatch(row)
     if cross and not tick:
         return []
     above, below = text[:start].strip(), text[end:].strip()
@@ -142,7 +152,9 @@ def _single(
     if one.stance not in (Stance.LINE, Stance.FIRM) or one.after is After.OPEN or "?" in row:
         return []
     above_line = text[:start].removesuffix("\n").rpartition("\n")[2]
-    if (mention.text and _ITEM.fullmatch(above_line)) or (not headed and _is_row(rows, above_line, text, start)):
+    if (mention.text and not headed and _ITEM.fullmatch(above_line)) or (
+        not headed and _is_row(rows, above_line, text, start)
+    ):
         return []  # the items of a list below one another
     hedged = mention.clash or mention.either or (len(mention.labels) > 1 and not question.several)
     return [Line(mention.start, end, mention.labels, hedged, headed or (bare and not below))]
@@ -160,7 +172,8 @@ def _around(text: str, one: Read) -> str:
 def _is_row(rows: Sequence[Read], above: str, text: str, start: int) -> bool:
     """Whether the line right above is a label with a text, too."""
     return bool(above) and any(
-        start - len(above) - 1 <= row.mention.start < start and (row.after is After.TEXT or row.mention.end > row.mention.bare)
+        start - len(above) - 1 <= row.mention.start < start
+        and (row.after is After.TEXT or row.mention.end > row.mention.bare)
         for row in rows
     )
 

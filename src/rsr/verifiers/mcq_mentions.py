@@ -75,14 +75,14 @@ def _patterns(labels: frozenset[str], several: bool) -> Patterns:
     letters = "".join(sorted(label for label in labels if len(label) == 1 and label.isalpha()))
     numbers = "|".join(sorted((label for label in labels if not label.isalpha()), key=len, reverse=True))
     behind = (
-        rf"(?![{_WORD}^#%°²³]|_[{_WORD}{{]|\+\+|\.\s?[A-Z]\.|['’](?!d[ıiuü]r)[A-Za-z]|-[A-Za-z0-9]|[.,]\d"
+        rf"(?![{_WORD}^#%°²³]|_[{_WORD}{{]|\+\+|\.\s?[A-Z]\.|['’](?!d[ıiuü]r)[A-Za-z]|-[A-Za-z0-9]|[.,]\d|[–—][A-Z](?![A-Za-z])|\|[A-Z]\b"
         rf"|\.[A-Za-z]\.|\.[a-z]|\s?[=+]\s?(?:\d|\w\b))"
     )
     if numbers:
         return Patterns(re.compile(rf"(?<![{_WORD}.+*/^=-])(?:{numbers}|[{letters or '!'}]){behind}"), None, None, None)
     small = letters.lower()
     word = rf"(?<![{_WORD}°\\+&])(?<![{_WORD}]['’._-])[{letters}]{{1,{len(letters)}}}"
-    one = rf"[{letters}](?<![{_WORD}°\\+&].)(?<![{_WORD}]['’._-].)"
+    one = rf"[{letters}](?<![{_WORD}°\\+&].)(?<![{_WORD}]['’._–—-].)"
     return Patterns(
         re.compile((word if several else one) + behind),
         re.compile(rf"[(\[{{*`\"'“$:\n=] ?([{small}])(?=[)\].:*`\"'”}}$]|\s*\Z|\s*\n)(?<![{_WORD}][*'`].)"),
@@ -93,12 +93,14 @@ def _patterns(labels: frozenset[str], several: bool) -> Patterns:
 
 _CLOSE = re.compile(r"[*_`\"'”’)\]}>$~]{1,6}")
 _TO_TEXT = re.compile(
-    r"[\s*_`\"'”’)\]}>$~]{0,8}(?:[.:,(\[–—=|/-]|=>|->|→|(?:which )?(?:is|says|i\.e\.,?)\b(?! not)|\\text\{)?[\s*_`\"'“‘(\[{$~:-]{0,8}"
+    r"[\s*_`\"'”’)\]}>$~]{0,8}(?:[.:,(\[–—=|/-]|=>|->|→|(?:which )?(?:is|says|i\.e\.,?)\b(?! not)|\\text\{)?"
+    r"[\s*_`\"'“‘(\[{$~:-]{0,8}"
     r"(?:\\text(?:bf)?\{)?"
 )
 _TO_LABEL = re.compile(
-    r"[\s*_`\"'”’.)}$]{0,6}(?:[(\[–—:→,|.-]|=>|->|is\b)[\s*_`\"'“(\[]{0,4}"
-    r"(?:(?:which is |i\.e\.,? |so |that is |the |is |letter |option |choice |answer |corresponding to ){0,4})[*_(\[`\"']{0,4}"
+    r"[\s*_`\"'”’.)}$]{0,6}(?:=>|->|[(\[–—:→,|.=-]|is\b)[\s*_`\"'“(\[]{0,4}"
+    r"(?:(?:which is |i\.e\.,? |so |that is |the |is |letter |option |choice |answer |corresponding to ){0,4})"
+    r"[*_(\[`\"']{0,4}"
 )
 _JOIN = re.compile(
     r"[\s*_`\"'”’)\]}$.]{0,6}(?:,?\s{0,2}\b(?P<either>or|oder|ou|o|или|veya|atau|hoặc|或|或者)\b|(?P<slash>/)"
@@ -166,7 +168,8 @@ def _is_word(text: str, end: int) -> bool:
 
 _PRONOUN = re.compile(r" (?!(?:is|because|since|as|or|seems|fits|works|and)\b)[a-z]|['’]")
 _EDGE_BEFORE = re.compile(rf"[{_WORD}]|[\w.,]?[.,/^]|[-−+√±]")
-_EDGE_AFTER = re.compile(rf"[{_WORD}]|[.,]\d|\s?[/^*+=]\s?\w|%|['’]\w|-\w|−")
+_EDGE_AFTER = re.compile(rf"[{_WORD}]|[.,]\d|[/^+]\w|%|['’]\w|-\w|−")
+_NUMBER_AFTER = re.compile(r"\s?[/^*+=−]\s?\w")
 
 
 def _with_texts(question: Question, text: str, lower: str, labels: list[Mention]) -> list[Mention]:
@@ -198,12 +201,14 @@ def _edges(text: str, start: int, end: int, needle: str) -> bool:
     """Whether an option's text is whole here: no word, number or formula runs into it."""
     if start and (needle[0].isalnum() or needle[0] in "-\\√$"):
         before = text[start - 1]
-        if before.isalnum() and before.isascii() or before in "_^":
+        if (before.isalnum() and before.isascii()) or before in "_^":
             return False
         if needle[0] in "0123456789\\√" and _sign_before(text, start):
             return False
         if before == "{" and needle[0].isdigit() and not _TEXT_BOX.search(text, max(0, start - 12), start):
             return False
+    if needle[-1].isdigit() and _NUMBER_AFTER.match(text, end):
+        return False
     return not (end < len(text) and _EDGE_AFTER.match(text, end) is not None and needle[-1] not in "-/")
 
 
@@ -237,7 +242,7 @@ def _paired(
     starts = {start: (end, own) for start, end, own in taken}
     used: set[int] = set()
     found: list[Mention] = []
-    waiting = []
+    waiting: list[Mention] = []
     for one in labels:  # "C: Mars"
         link = _TO_TEXT.match(text, one.end)
         place = link.end() if link else 0
@@ -261,15 +266,20 @@ def _paired(
     for start, end, own in taken:
         if start in used:
             continue
-        link = _TO_LABEL.match(text, end)  # "Mars (C)"
-        one = by_start.get(link.end()) if link else None
-        if link and one and (one.labels <= own or "(" in link[0]):
-            del by_start[one.start]
-            found.append(Mention(start, one.end, one.labels, clash=not one.labels & own, bare=one.end))
+        link = _TO_LABEL.match(text, end) if by_start else None  # "Mars (C)"
+        beside_it = by_start.get(link.end()) if link else None
+        if link and beside_it and (beside_it.labels <= own or "(" in link[0]):
+            del by_start[beside_it.start]
+            found.append(
+                Mention(start, beside_it.end, beside_it.labels, clash=not beside_it.labels & own, bare=beside_it.end)
+            )
         elif len(own) == 1:
             clash = _after_label_a(question, text, start, own)
             found.append(Mention(start, end, own, text=True, clash=clash, bare=end))
     return sorted([*found, *by_start.values()])
+
+
+_ALONE = re.compile(r" (?:is|isn['’]t|was|has|can|can['’]t|cannot|does|would|seems|looks)\b")
 
 
 def _joined(text: str, found: list[Mention]) -> list[Mention]:
@@ -278,6 +288,10 @@ def _joined(text: str, found: list[Mention]) -> list[Mention]:
     for one in found[1:]:
         last = groups[-1]
         link = _JOIN.match(text, last.end, one.start) if one.start - last.end < 40 else None
+        if link and _ALONE.match(text, one.end) and not (link["either"] or "and" in link[0]):
+            link = None  # "C; A is too small"
+        if one.labels & last.labels:
+            link = None
         if link and link.end() == one.start and last.text == one.text:
             either = last.either or one.either or bool(link["either"] or link["slash"] or link["east"])
             clash = last.clash or one.clash
@@ -292,7 +306,7 @@ _RUN = re.compile(r"[^\W_]+")
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|because|since|as|it['’]?s|this|that|i)\b")
 
 
-def foreign(question: Question, lower: str, mention: Mention, begins: bool) -> bool:
+def foreign(question: Question, text: str, lower: str, mention: Mention, begins: bool) -> bool:
     """Whether beside a label stands a short text that is not its option's: "B: Jupiter" where B is Mars.
 
     `begins`: the label is the first of its line; then "A: ..." may stand for "Answer: ...".
@@ -301,9 +315,7 @@ def foreign(question: Question, lower: str, mention: Mention, begins: bool) -> b
     link = _MARK.match(lower, mention.end)
     if not own or mention.text or mention.end > mention.bare or link is None:
         return False
-    if not (link["mark"] or "i.e." in link[0] or lower[mention.end - 1] == ")") or (
-        link["mark"] == "." and not begins
-    ):
+    if not (link["mark"] or "i.e." in link[0] or lower[mention.end - 1] == ")") or (link["mark"] == "." and not begins):
         return False
     line = lower[link.end() : link.end() + 160].split("\n")[0]
     words = _RUN.findall(line)
@@ -312,7 +324,7 @@ def foreign(question: Question, lower: str, mention: Mention, begins: bool) -> b
         return False
     if begins and link["mark"] == ":" and mention.labels == {"A"} and not line.startswith(("because", "since")):
         return True
-    if link["mark"] == "." and words[0] not in WORDS and line[:1].islower():
+    if link["mark"] == "." and words[0] not in WORDS and text[link.end()].islower():
         return True  # "C. elegans"
     if line.startswith(("the ", "this ")) and len(words) > 2:
         return False

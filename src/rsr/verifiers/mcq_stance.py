@@ -56,7 +56,8 @@ def _stance(mention: Mention, front: Before, behind: After) -> Stance:
         return Stance.NONE
     if behind is After.BAD:
         return Stance.DENIED if not kinds & Kind.NO else Stance.NONE
-    if kinds & Kind.NO or (kinds & Kind.BAD and not kinds & Kind.THING):
+    asked_wrong = kinds & Kind.THING and kinds & Kind.LINK and kinds & (Kind.GOOD | Kind.BAD) and front.begins
+    if (kinds & Kind.NO and not asked_wrong) or (kinds & Kind.BAD and not kinds & Kind.THING):
         return Stance.DENIED
     if front.quoted or kinds & _UNREAL or front.outer & _OUTER:
         return Stance.NONE
@@ -97,6 +98,8 @@ def _by_phrase(mention: Mention, front: Before, behind: After) -> Stance:
         return Stance.FIRM
     if (placed and kinds & (Kind.SO | Kind.LINK)) or kinds & Kind.MATCH:
         return Stance.FIRM
+    if front.begins and front.soft and kinds & Kind.WHY and behind is After.END and not mention.text:
+        return Stance.FIRM  # "Based on the above, C."
     if front.soft and not kinds and front.outer & Kind.WHY and behind is After.END and not mention.text:
         return Stance.FIRM
     if front.line:
@@ -111,15 +114,23 @@ def _by_phrase(mention: Mention, front: Before, behind: After) -> Stance:
 _STATES = re.compile(
     r"(?:\b(?:is|are|was|were|equals?|means?|measures?|makes?|has|gives?|needs?|uses?|called|contains?|produces?|causes?"
     r"|becomes?|ist|est|es|è|é|sont|sind|son|sono|=|(?:written|painted|composed|discovered|invented|created|made|produced"
-    r"|caused|founded|built|led|found|located|used|measured) (?:by|in|at|with|to measure))"
-    r"(?: (?:indeed|actually|simply|clearly|also known as))?(?: (?:\w+ )?(?:in|at|on|from|by))?(?: (?:the|an?|la|le|el|il|die|der|das))?|是|は)[\s*_`\"'“]{0,4}\Z"
+    r"|caused|founded|built|led|found|located|happened|began|started|occurred|ended|place|used|measured) (?:by|in|at|with|to measure))"
+    r"(?: (?:indeed|actually|simply|clearly|also known as|that|the definition of))?(?: (?:\w+ )?(?:in|at|on|from|by))?"
+    r"(?: (?:the|an?|la|le|el|il|die|der|das))?|是|は)[\s*_`\"'“]{0,4}\Z"
 )
-_IS_THE = re.compile(r"[*_`\"'”]{0,3} (?:is|are|was|were) (?:indeed )?(?:the|what|an?) ")
+_IS_THE = re.compile(
+    r"[*_`\"'”]{0,3} (?:(?:is|are|was|were) (?:indeed )?(?:the|what|an?)|(?:wrote|invented|discovered|painted|composed"
+    r"|founded|proposed|developed) (?:the|an?|it|this)?)\b"
+)
 
 
 def _affirms(mention: Mention, front: Before, behind: After, lower: str) -> bool:
     """Whether plain words say it of the subject: "The red planet is Mars.", "Mars is the red planet."."""
-    if behind in (After.BAD, After.OPEN) or front.kinds & (_UNREAL | Kind.NO) or front.outer & (_OUTER | Kind.IF | Kind.LOOK):
+    if (
+        behind in (After.BAD, After.OPEN)
+        or front.kinds & (_UNREAL | Kind.NO)
+        or front.outer & (_OUTER | Kind.IF | Kind.LOOK)
+    ):
         return False
     if front.begins and not front.kinds & ~(Kind.FILL | Kind.SO):
         return _IS_THE.match(lower, mention.end) is not None

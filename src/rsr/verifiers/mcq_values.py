@@ -16,7 +16,7 @@ _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}\{")
 _SAID = re.compile(
     r"\b(?:answer|result|value|solution|total|sum|probability)\b[^.\n:=]{0,40}?(?:\bis\b|\bequals\b|[:=])\s{0,3}", re.I
 )
-_RESULT = re.compile(r"(?:[=≈]|\b(?:is|are|equals|gives|to)\b)\s{0,3}([^=≈\n]{1,80})\Z")
+_RESULT = re.compile(r"(?:[=≈]|\b(?:is|are|equals|gives)\b)\s{0,3}([^=≈\n]{1,80})\Z")
 _MATHS = re.compile(r"[\d\\√^]")
 _LONGEST = 160
 

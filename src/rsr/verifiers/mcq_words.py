@@ -54,15 +54,15 @@ class Kind:
 _KINDS: list[tuple[int, str]] = [
     (
         Kind.FILL,
-        """the a an my our your its this these those i we you me us am hereby here now again still also too will shall
+        """the a an my our your its this these those i we you me us am hereby here now again still  too will shall
         let lets let's do does did have has been own given question problem quiz task following above two three
-        four letter labelled labeled letters number of in by which what that who one he she they confident certain
-        quite pretty fairly strongly conclusively accordingly going gonna want as all i'm we're you're i'll we'll i've course both able ich ik jag eu yo io ja ben saya aku tôi я
+        four  labelled labeled  number of in by which what that who one    confident certain
+        quite pretty fairly strongly conclusively accordingly going gonna want as all i'm we're you're i'll we'll i've you'd you'll course both able ich ik jag eu yo io ja ben saya aku tôi я
         das der die den dem ein eine mein meine wohl ganz eindeutig daher somit folglich deshalb deswegen mich
         le les ma mon un une est-ce bien clairement
         el los lo mi un una claramente por tanto por eso
-        il lo i gli la mia un una o os as um uma minha letra lettre buchstabe litera
-        это мой моя буква под литер буквой huruf huruf yang benar paling tepat
+        il lo i gli la mia un una o os as um uma minha    
+        это мой моя  под литер  huruf huruf yang benar paling tepat
         het de mijn odp şıkkı şık şıkkıdır seçeneğidir seçeneği harfi
         هو هي أن إن الحرف रूप में chữ cái ist's und zwar opcja""",
     ),
@@ -105,7 +105,7 @@ _KINDS: list[tuple[int, str]] = [
         Kind.VERB,
         """choose chose choosing chosen pick picks picked picking select selects selected selecting go went going opt
         opted settle settled think believe say suspect reckon conclude concluded concludes answering answered mean
-        meant vote determine determined deduce infer guessing submit enter write mark circle
+        meant vote determine determined deduce infer guessing submit   mark circle
         wähle waehle wählen entscheide glaube denke choisis choisir choisissons pense crois opte
         elijo elegimos elige escojo selecciono marco creo seleccionamos escolho seleciono acho marcar assinalar
         scelgo seleziono penso credo kies selecteer memilih pilih saya memilihlah wybieram zaznaczam seçiyorum
@@ -117,7 +117,7 @@ _KINDS: list[tuple[int, str]] = [
         """so thus therefore hence consequently then finally ultimately overall ergo it it's that's leaves leaving
         leave left must should summary short elimination deduction process hope meaning means i.e ie namely i.e. giving
         gives gets get obtain obtained yields there's must've here's
-        also demnach ergibt folgt muss bleibt donc ainsi c'est conclusion alors c'est-à-dire reste
+         demnach ergibt folgt muss bleibt donc ainsi c'est conclusion alors c'est-à-dire reste
         entonces luego así pues queda debe ser quindi dunque perciò pertanto rimane deve essere portanto logo então
         assim resta deve ser dus daarom wynika więc zatem dlatego yani dolayısıyla sonuç olarak böylece
         значит следовательно итак таким образом поэтому остаётся остается отже тому لذلك إذن إذا وبالتالي بالتالي اذن
@@ -146,7 +146,7 @@ _KINDS: list[tuple[int, str]] = [
         eliminates eliminating exclude excludes excluding rule rules ruling reject rejecting dismiss discard avoid
         against unlike except besides explain explaining regarding about discuss case scenario plausible runner attractive
         unsure undecided torn hesitate debate debating wondering wonder ask asks asked please initially originally
-        misconception fooled fall beginners colleague friend teacher author teachers textbook key according sample
+        misconception fooled fall beginners colleague friend teacher author teachers textbook  according sample
         like: previous earlier former opposite unless instead_of possible possibly between either probability
         chance odds confuse confused confusing
         vielleicht_nicht betrachten prüfen considérons examinons consideremos analicemos considere рассмотрим
@@ -188,7 +188,7 @@ _KINDS: list[tuple[int, str]] = [
     (
         Kind.WHY,
         """because since as due for which where while whereas although though when whose who due after upon owing based
-        considering given thanks unlike compared despite and-so meaning making but with without not and from through
+        considering given thanks unlike compared despite and-so meaning making but with without and from through
         weil da denn wegen obwohl car parce puisque comme porque ya pues dado perché poiché pois já omdat want
         ponieważ bo так потому поскольку karena sebab vì bởi çünkü لأن क्योंकि เพราะ eftersom fordi deoarece mert
         followed per rather instead so hence thus therefore""",
@@ -202,10 +202,24 @@ _KINDS: list[tuple[int, str]] = [
         reconsidering fix revised revise updated corrected""",
     ),
     (Kind.WOULD | Kind.FILL, "would i'd we'd it'd that'd würde"),
+    (Kind.FILL, "also can up got gotta q qn finale endgültige النهائية нужный bu forced"),
+    (Kind.LABEL | Kind.FILL, "letter letters letra lettre buchstabe litera буква буквой"),
+    (Kind.DOUBT, "he she they him her them first glance initially originally initial original"),
+    (Kind.VERB, "lean leaning leaned inclined arrive arrived arriving end ends ended"),
+    (Kind.MATCH, "proves prove supports support supporting indicates indicate suggests suggest favors favours"),
+    (Kind.SO, "sum tl dr qed recap nedenle"),
+    (Kind.NOUN, "sol. exception key ответа วิธี คำตอบที่ถูกต้องคือข้อ คำตอบคือข้อ"),
+    (Kind.LINK, "คือข้อ"),
+    (Kind.PREP, "toward towards"),
+    (Kind.GOOD | Kind.FILL, "required intended desired wanted supported accurately describes explains definite"),
+    (Kind.THING | Kind.LABEL | Kind.FILL, "one statements sentences claims answers"),
     (Kind.FILL, "đáp câu trả vậy nên dung do vì"),
     (Kind.PREP, "to for with on at under into para für pour dla для untuk cho"),
-    (Kind.MATCH, "corresponds correspond corresponding corresponded matches match matching matched equivalent entspricht correspond corresponde corrisponde соответствует"),
-    (Kind.LIST, "and or und oder et ou y e o i и или va dan atau và hoặc ve veya"),
+    (
+        Kind.MATCH,
+        "corresponds correspond corresponding corresponded matches match matching matched equivalent entspricht correspond corresponde corrisponde соответствует",
+    ),
+    (Kind.LIST, "and or und oder et ou y e o и или va dan atau và hoặc ve veya"),
 ]
 
 WORDS: dict[str, int] = {}
@@ -216,7 +230,7 @@ for _kind, _words in _KINDS:
 
 EAST_BEFORE = re.compile(
     r"(?P<no>不是|不选|不選|不应?选|并非|不對|不)|(?P<maybe>可能)|(?P<if>如果|若|假设|假如|假設|もし|만약)"
-    r"|(?P<noun>正确选项|正確選項|正确的?(?:是|选择)|正確的是|答案|正解|正答|答え|解答|回答|정답|답)"
+    r"|(?P<noun>正しい(?:選択肢|のは|答え)|올바른\s?(?:선택지|답|것)|선택지|正确选项|正確選項|正确的?(?:是|选择)|正確的是|答案|正解|正答|答え|解答|回答|정답|답)"
     r"|(?P<label>选项|選項|選択肢|보기)|(?P<verb>选择|選擇|选|選|認為|认为)|(?P<fill>저는|나는|本题|私は|我)|(?P<so>所以|因此|故|综上|即|则|而是|应该是|따라서|그러므로|よって|したがって|就是|只有|剩下)"
 )
 """What a word of Chinese, Japanese or Korean before a label contains."""
@@ -224,7 +238,7 @@ EAST_BEFORE = re.compile(
 EAST_BEHIND = re.compile(
     r"\s{0,2}(?:(?:选项|選項|项|項|選|选|が|は|를|을|이|가|는|은|番|번|都|均|也|的说法|说法|两项|是|为|為|의|的|、|也都|全都|皆)\s?){0,3}(?:"
     r"(?P<bad>不正确|不正確|不对|不對|不符|不是|错|錯|误|有误|不选|ではな|じゃな|正しくな|不正解|正解では|正解じゃ|정답이?\s?아|誤り|誤っ|間違|아니|아닙|틀|오답|맞지)"
-    r"|(?P<good>正确|正確|对的?|對|答案|正解(?!では|じゃ)|正しい|正しく|정답(?!이?\s?아)|옳|選び|選択し|선택|고르|맞|최선|最佳|最合适|最適|符合)"
+    r"|(?P<good>正确|正確|对的?|對|答案|正解(?!では|じゃ)|正しい|正しく|정답(?!이?\s?아)|옳|選び|選択し|선택|고르|맞|최선|最佳|最合适|最適|符合|だと思|と思|と考え)"
     r"|(?P<open>吗|嗎|还是|還是|か)"
     r"|(?P<end>입니다|이다|이에요|예요|です|だ|である|となり|になり|로|。|$|,))"
 )
