@@ -106,7 +106,8 @@ def _joined(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
-        return _joined(next((value[name] for name in ("text", "content", "thinking", "summary") if value.get(name)), None))
+        filled = (value[name] for name in ("text", "content", "thinking", "summary") if value.get(name))
+        return _joined(next(filled, None))
     return "\n".join(_joined(part) for part in value) if isinstance(value, list) else ""
 
 

@@ -73,12 +73,12 @@ def choose(question: Question, text: str) -> frozenset[str]:
     chosen, reads, rows = _committed(question, text, lower, 0)
     if chosen is not None:
         return chosen
-    value = said(question, text) if question.options else None
+    last_line = text.rfind("\n") + 1
+    labelled = any(one.before.line and one.mention.start >= last_line and not one.mention.text for one in reads)
+    value = said(question, text) if question.options and not labelled else None
     if value and value[2]:
         return value[1]
     if rows:
-        if question.several and len(rows) > 1 and len(rows) == len(text.splitlines()):
-            return frozenset().union(*(row.labels for row in rows))
         return frozenset() if rows[-1].hedged else rows[-1].labels
     affirmed = _affirmed(question, text, lower, reads) or _last_label(question, text, reads)
     return affirmed or (value[1] if value else frozenset())
@@ -158,12 +158,23 @@ def _firm(
         if one.stance is not Stance.FIRM or any(start <= mention.start < end for start, end in inside):
             continue
         hedged = mention.either or mention.clash or (len(mention.labels) > 1 and not question.several)
+        hedged = hedged or (mention.text and _under_label(text, reads, mention))
         if one.after is not After.GOOD and begins_list(question, text, reads, at):
-            return []
+            hedged = True
         corrects = bool(one.before.kinds & (Kind.BUT | Kind.SO))
         found.append(_Firm((mention.start, mention.end, mention.labels, hedged, corrects)))
     found += [_Firm((row.start, row.end, row.labels, row.hedged, True)) for row in rows if row.firm]
     return sorted(found)
+
+
+def _under_label(text: str, reads: Sequence[Read], mention: Mention) -> bool:
+    """Whether the line of an option's text begins with the label of another: "D) it's copper"."""
+    start = text.rfind("\n", 0, mention.start) + 1
+    return any(
+        start <= one.mention.start < mention.start and one.before.line and not one.mention.labels & mention.labels
+        for one in reads
+        if not one.mention.text
+    )
 
 
 _FORMULA = re.compile(r"\d|\\(?!text)")
@@ -225,6 +236,8 @@ def _affirmed(question: Question, text: str, lower: str, reads: Sequence[Read]) 
     if len(text) > _AFFIRMED_IN or not question.texts or _LABELLED.search(text):
         return frozenset()
     open_ = [one for one in reads if one.stance is not Stance.DENIED]
+    if any(one.mention.text and _under_label(text, reads, one.mention) for one in open_):
+        return frozenset()
     if any(not one.mention.text for one in open_):
         return frozenset()
     labels = frozenset().union(*(one.mention.labels for one in open_)) if open_ else frozenset()

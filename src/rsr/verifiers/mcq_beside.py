@@ -150,7 +150,7 @@ def _kind(clause: Sequence[str], at: int, comma: bool) -> int:
         return Kind.FILL
     if token == "you" and following in ("answered", "chose", "picked", "selected", "said", "chosen", "wrote"):
         return Kind.DOUBT
-    if token == "one" and last not in WORDS:  # "the red one"
+    if token == "one" and last and last not in WORDS:  # "the red one"
         return 0
     if token == "going" and last == "was":
         return Kind.DOUBT
@@ -192,7 +192,7 @@ def _outer(rest: Sequence[str], walk: _Walk) -> int:
             linked = not walk.kinds & _L
         keep = _STOPS | Kind.LOOK | (Kind.NOUN if linked else 0)
         kinds |= kind & keep
-        if linked and kind & Kind.LABEL:
+        if linked and kind & Kind.LABEL and token != "one":
             kinds |= _N
     return kinds
 

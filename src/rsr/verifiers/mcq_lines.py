@@ -23,14 +23,16 @@ class Line(NamedTuple):
     """It stands under a heading that asks for the answer."""
 
 
+_MARK = r"(?:[-–—:|=(←).]|->|→|<-|<--|\*\*)\s{0,3}[*_]{0,3}"
 _YES = re.compile(
-    r"[✅✓✔☑➡👉]|\[[x✓✔]\]|(?:[-–—:|=(←).]|->|→|<-|<--|\*\*)\s{0,3}[*_]{0,3}(?:this is |the )?(?:correct|true|right|yes|richtig|correcte?|correct[ao]"
-    r"|верно|正确|正解)\b(?! (?:angle|side|hand|north))(?! only if)",
+    rf"[✅✓✔☑➡👉]|\[[x✓✔]\]|{_MARK}(?:this is |the )?"
+    r"(?:correct|true|right|yes|richtig|correcte?|correct[ao]|верно|正确|正解)"
+    r"\b(?! (?:angle|side|hand|north))(?! only if)",
     re.I,
 )
 _NO = re.compile(
-    r"[❌✗✘✖✕×]|\[ \]|(?:[-–—:|=(←).]|->|→|<-|\*\*)\s{0,3}[*_]{0,3}(?:this is )?(?:in|not )?(?:incorrect|false|wrong|no(?=\s*(?:$|[.;,|!*]))|not (?:correct|true|right)|falsch"
-    r"|неверно|错误)\b",
+    rf"[❌✗✘✖✕×]|\[ \]|{_MARK}(?:this is )?(?:incorrect|false|wrong|no(?=\s*(?:$|[.;,|!*]))|not (?:correct|true|right)"
+    r"|falsch|неверно|错误)\b",
     re.I,
 )
 _ONLY_FALSE = re.compile(r"\W{0,6}(?:false|no|wrong)\W*", re.I)
@@ -42,6 +44,11 @@ _INLINE = re.compile(
 def lines(question: Question, text: str, lower: str, reads: Sequence[Read]) -> list[Line]:
     """The lines that give an answer, by position; none where several are a list without a mark."""
     rows = [one for one in reads if one.before.line and (one.after is not After.MORE or _in_table(text, one))]
+    if question.several and len(rows) > 1 and len(rows) == len(text.splitlines()):
+        labels = frozenset().union(*(row.mention.labels for row in rows if row.stance > Stance.NONE))
+        marked = any(_YES.search(_around(text, row)) or _NO.search(_around(text, row)) for row in rows)
+        if labels != question.labels and not marked:  # "A. Mercury", and below it "C. Mars"
+            return [Line(0, len(text), labels, any(row.mention.clash for row in rows), False)]
     verdicts = [match for match in _INLINE.finditer(text) if match[1] in question.labels] if len(rows) > 0 else []
     if len({match[1] for match in verdicts}) > 1:
         good = frozenset(match[1] for match in verdicts if match[2])
@@ -121,7 +128,7 @@ def _marked(question: Question, text: str, run: Sequence[Read]) -> list[Line]:
     labels = frozenset().union(*(run[at].mention.labels for at in yes)) if yes else frozenset()
     if not labels or (len(labels) > 1 and not question.several) or len(labels) == len(question.labels):
         return []
-    start, end = spans[yes[-1]]
+    start = spans[yes[-1]][0]
     return [Line(start, spans[-1][1], labels, any(run[at].mention.clash for at in yes), False)]
 
 
@@ -138,7 +145,7 @@ def _single(
         return []
     above, below = text[:start].strip(), text[end:].strip()
     headed = _heading(lower, start)
-    bare = one.after is After.END and mention.end >= mention.bare
+    bare = one.after is After.END and mention.end == mention.bare
     if _starts_list(question, above, mention.labels) and not headed and not tick:
         return []
     if row.lstrip().startswith("#") and below and one.before.kinds & Kind.LABEL:
@@ -152,6 +159,8 @@ def _single(
     if one.stance not in (Stance.LINE, Stance.FIRM) or one.after is After.OPEN or "?" in row:
         return []
     above_line = text[:start].removesuffix("\n").rpartition("\n")[2]
+    if mention.text and not headed and any(row.mention.text and row.mention.labels != mention.labels for row in rows):
+        return []
     if (mention.text and not headed and _ITEM.fullmatch(above_line)) or (
         not headed and _is_row(rows, above_line, text, start)
     ):

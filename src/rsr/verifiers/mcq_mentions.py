@@ -93,7 +93,7 @@ def _patterns(labels: frozenset[str], several: bool) -> Patterns:
 
 _CLOSE = re.compile(r"[*_`\"'”’)\]}>$~]{1,6}")
 _TO_TEXT = re.compile(
-    r"[\s*_`\"'”’)\]}>$~]{0,8}(?:[.:,(\[–—=|/-]|=>|->|→|(?:which )?(?:is|says|i\.e\.,?)\b(?! not)|\\text\{)?"
+    r"[\s*_`\"'”’)\]}>$~]{0,8}(?:, i\.e\.,?|[.:,(\[–—=|/-]|=>|->|→|(?:which )?(?:is|says|i\.e\.,?)\b(?! not)|\\text\{)?"
     r"[\s*_`\"'“‘(\[{$~:-]{0,8}"
     r"(?:\\text(?:bf)?\{)?"
 )
@@ -157,7 +157,8 @@ _WORDLIKE = re.compile(
     r" (?!(?:is|was|because|since|as|for|which|and|or|but|with|due|given|seems|would|can|cannot|isn|not|only|instead|over"
     r"|rather|if|the|it|i|so|then|from|based|in|by|are|could|must|should|has|does|doesn|says|here|there|also|fits|works"
     r"|states|best|correct|to|while|at|when|where|alone|too|remains|holds|stands|makes|matches|ist|est|es|oder|ou|und|et"
-    r"|on|o|y|u|e|ou|that|this|we|be|will|may|might|looks|appears|who|ya|doğru|değil|как|так|richtig)\b)[a-zà-ÿ]|\s[A-Z][a-z]+ed\b"
+    r"|on|o|y|u|e|ou|that|this|we|be|will|may|might|looks|appears|who|ya|doğru|değil|как|так|richtig)\b)[a-zà-ÿ]"
+    r"|\s[A-Z][a-z]+ed\b"
 )
 
 
@@ -319,6 +320,8 @@ def foreign(question: Question, text: str, lower: str, mention: Mention, begins:
         return False
     line = lower[link.end() : link.end() + 160].split("\n")[0]
     words = _RUN.findall(line)
+    if own.isdigit() and "=" in line:
+        return True
     stems = {word[:5] for word in _RUN.findall(own) if word.isdigit() or (len(word) > 2 and word not in WORDS)}
     if not words or not line[0].isascii() or not stems.isdisjoint(word[:5] for word in words):
         return False

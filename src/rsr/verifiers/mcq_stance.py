@@ -113,11 +113,13 @@ def _by_phrase(mention: Mention, front: Before, behind: After) -> Stance:
 
 _STATES = re.compile(
     r"(?:\b(?:is|are|was|were|equals?|means?|measures?|makes?|has|gives?|needs?|uses?|called|contains?|produces?|causes?"
-    r"|becomes?|ist|est|es|è|é|sont|sind|son|sono|=|(?:written|painted|composed|discovered|invented|created|made|produced"
-    r"|caused|founded|built|led|found|located|happened|began|started|occurred|ended|place|used|measured) (?:by|in|at|with|to measure))"
+    r"|becomes?|made|produced|found|located|stored|ist|est|es|è|é|sont|sind|son|sono|=|(?:written|painted|composed|discovered|invented|created|made"
+    r"|produced|caused|founded|built|led|found|located|happened|began|started|occurred|ended|place|used|measured)"
+    r" (?:by|in|at|with|to measure))"
     r"(?: (?:indeed|actually|simply|clearly|also known as|that|the definition of))?(?: (?:\w+ )?(?:in|at|on|from|by))?"
     r"(?: (?:the|an?|la|le|el|il|die|der|das))?|是|は)[\s*_`\"'“]{0,4}\Z"
 )
+_LONG = 25
 _IS_THE = re.compile(
     r"[*_`\"'”]{0,3} (?:(?:is|are|was|were) (?:indeed )?(?:the|what|an?)|(?:wrote|invented|discovered|painted|composed"
     r"|founded|proposed|developed) (?:the|an?|it|this)?)\b"
@@ -136,4 +138,6 @@ def _affirms(mention: Mention, front: Before, behind: After, lower: str) -> bool
         return _IS_THE.match(lower, mention.end) is not None
     if behind not in (After.END, After.WHY) or front.quoted or lower.startswith(" or ", mention.end):
         return False
+    if front.soft and front.kinds & Kind.WHY and behind is After.END and mention.end - mention.start > _LONG:
+        return True
     return _STATES.search(lower, max(0, mention.start - 60), mention.start) is not None
