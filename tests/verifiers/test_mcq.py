@@ -51,7 +51,9 @@ def test_accuracy():
     found = [judged(row, answer) for row, answer in right]
     true_positives = sum(verdict.score == 1.0 for verdict in found) / len(right)
     false_positives = sum(judged(row, answer).score == 1.0 for row, answer in others) / len(others)
-    letters = sum(verdict.extracted == row["letter"] for verdict, (row, _) in zip(found, right, strict=True)) / len(right)
+    letters = sum(verdict.extracted == row["letter"] for verdict, (row, _) in zip(found, right, strict=True)) / len(
+        right
+    )
     assert (true_positives + 1 - false_positives) / 2 >= 0.97
     assert false_positives <= 0.02
     assert letters >= 0.95

@@ -65,8 +65,10 @@ def choose(question: Question, text: str) -> frozenset[str]:
     if len(text) <= 300 and (whole := _whole(question, text)) is not None:
         return whole
     if len(text) > _LAST + 100:  # most responses end in their answer
-        cut = text.find("\n", len(text) - _LAST) + 1 or text.find(". ", len(text) - _LAST) + 2
-        if cut > 2:
+        begin = max(text.rfind("\n") - _BEFORE, len(text) - _LAST)
+        ends = [found + 1 for mark in ("\n", ". ") if (found := text.find(mark, begin)) >= 0]
+        if ends:
+            cut = min(ends)
             chosen = _committed(question, text[cut:], lower[cut:], _FROM)[0]
             if chosen is not None:
                 return chosen
@@ -84,7 +86,7 @@ def choose(question: Question, text: str) -> frozenset[str]:
     return affirmed or (value[1] if value else frozenset())
 
 
-_LAST, _FROM = 250, 60
+_LAST, _BEFORE, _FROM = 250, 100, 45
 
 
 def _committed(
@@ -186,7 +188,8 @@ def _boxed(question: Question, text: str, named: Sequence[Mention]) -> list[_Fir
         inside = [one for one in named if start <= one.start < end]
         if _FORMULA.search(text, start, end):
             inside = [one for one in inside if not one.text]
-        value = matching(question, text[start:end]) if question.options else frozenset()
+        lettered = any(not one.text for one in inside)
+        value = matching(question, text[start:end]) if question.options and not lettered else frozenset()
         labels = value or frozenset().union(*(one.labels for one in inside))
         if not labels:
             continue

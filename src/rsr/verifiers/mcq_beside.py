@@ -24,7 +24,21 @@ _EAST = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]")
 _STOPS = Kind.NO | Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE | Kind.BAD
 _ASKED = Kind.NOUN | Kind.LABEL | Kind.THING | Kind.GOOD
 _CONNECTS = frozenset(
-    ("so", "thus", "therefore", "hence", "donc", "daher", "quindi", "entonces", "portanto", "because", "since")
+    (
+        "so",
+        "thus",
+        "therefore",
+        "hence",
+        "donc",
+        "daher",
+        "quindi",
+        "entonces",
+        "portanto",
+        "because",
+        "since",
+        "while",
+        "whereas",
+    )
 )
 _FIRST_PERSON = frozenset(("i", "my", "we", "our", "me"))
 _N, _L = Kind.NOUN, Kind.LINK
@@ -127,6 +141,8 @@ def _walk(clause: Sequence[str]) -> _Walk:
                 at = -1 if at == 0 else at - 1
                 break
         at -= 1
+    if 0 <= at < len(clause) - 1 and clause[at + 1] in _QUOTES and sum(one in _QUOTES for one in clause[: at + 1]) % 2:
+        quotes -= 1  # it closes what stands before
     return _Walk(at, kinds, near, comma, connected, quotes, plain)
 
 
@@ -152,6 +168,8 @@ def _kind(clause: Sequence[str], at: int, comma: bool) -> int:
         return Kind.DOUBT
     if token == "one" and last and last not in WORDS:  # "the red one"
         return 0
+    if token == "example" and following == "of":  # "this is an example of ..."
+        return Kind.FILL
     if token == "going" and last == "was":
         return Kind.DOUBT
     if token in _PLAUSIBLE and last in ("most", "best", "more"):
@@ -177,11 +195,12 @@ def _outer(rest: Sequence[str], walk: _Walk) -> int:
     A noun only where no other verb is between; a link and a noun where unknown words stand behind both.
     """
     kinds, comma, linked = 0, walk.comma, bool(walk.kinds & _L)
-    for token in reversed(rest):
+    for at in range(len(rest) - 1, -1, -1):
+        token = rest[at]
         if (token in _CONNECTS and not comma) or token in ("but", "however") or (token == "and" and linked):
             break
         comma = comma or token == ","
-        kind = WORDS.get(token, 0)
+        kind = _kind(rest, at, False)
         if token == "if" and "i" in rest and "another" not in rest and not {"had", "forced"}.isdisjoint(rest):
             continue  # "if I had to guess, ..."
         if comma:
@@ -278,6 +297,8 @@ def _words(tokens: Sequence[str], at: int, text: bool) -> After:
         if token == "?":
             return After.OPEN
         if not kind or token in _ENDS or token in ":,–—=|":
+            break
+        if kind & Kind.DOUBT and kinds & Kind.GOOD and not kinds & Kind.LINK:
             break
         if kind & (_OF_WHY | Kind.IF) and not kind & (Kind.GOOD | Kind.FILL) and kinds:
             break

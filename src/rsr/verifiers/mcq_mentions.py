@@ -56,6 +56,8 @@ class Mention(NamedTuple):
     """Beside the label stands the text of another option."""
     bare: int = 0
     """Where the label alone ends."""
+    both: bool = False
+    """It is a label with its own text."""
 
 
 def prepare(reference: frozenset[str], options: Options, unknown: frozenset[str]) -> Question:
@@ -154,8 +156,8 @@ def _labels(question: Question, text: str, lower: str) -> list[Mention]:
 _OPENS = "([*_`\"'“{【「"
 _CLOSES = re.compile(r"[*_`\"']{0,3}[)\]】」”\"']")
 _WORDLIKE = re.compile(
-    r" (?!(?:is|was|because|since|as|for|which|and|or|but|with|due|given|seems|would|can|cannot|isn|not|only|instead|over"
-    r"|rather|if|the|it|i|so|then|from|based|in|by|are|could|must|should|has|does|doesn|says|here|there|also|fits|works"
+    r" (?!(?:is|was|because|since|as|for|which|and|or|but|with|due|given|seems|would|can|cannot|isn|not|only|instead"
+    r"|over|rather|if|the|it|i|so|then|from|based|in|by|are|could|must|should|has|does|doesn|says|here|there|also|fits|works"
     r"|states|best|correct|to|while|at|when|where|alone|too|remains|holds|stands|makes|matches|ist|est|es|oder|ou|und|et"
     r"|on|o|y|u|e|ou|that|this|we|be|will|may|might|looks|appears|who|ya|doğru|değil|как|так|richtig)\b)[a-zà-ÿ]"
     r"|\s[A-Z][a-z]+ed\b"
@@ -257,7 +259,7 @@ def _paired(
         bare_comma = "," in link[0] or not link[0].strip() or SAYS.match(text, end) is not None
         if one.labels & own or len(one.labels) > 1:
             used.add(place)
-            found.append(one._replace(end=end))
+            found.append(one._replace(end=end, both=True))
         elif bare_comma and text[end : end + 1] not in ("", ".", "\n", ")", "*"):
             waiting.append(one)
         else:
@@ -272,7 +274,14 @@ def _paired(
         if link and beside_it and (beside_it.labels <= own or "(" in link[0]):
             del by_start[beside_it.start]
             found.append(
-                Mention(start, beside_it.end, beside_it.labels, clash=not beside_it.labels & own, bare=beside_it.end)
+                Mention(
+                    start,
+                    beside_it.end,
+                    beside_it.labels,
+                    clash=not beside_it.labels & own,
+                    bare=beside_it.end,
+                    both=True,
+                )
             )
         elif len(own) == 1:
             clash = _after_label_a(question, text, start, own)

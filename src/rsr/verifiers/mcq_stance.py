@@ -80,6 +80,8 @@ def _by_phrase(mention: Mention, front: Before, behind: After) -> Stance:
     loose = bool(near & Kind.PREP) and not kinds & (Kind.VERB | Kind.MATCH | Kind.SO)
     if noun and kinds & Kind.LINK and not loose:
         return Stance.FIRM
+    if mention.both and kinds & Kind.LINK and not loose:
+        return Stance.FIRM  # "the longest river is the Nile (A)"
     if behind not in _ENDS:
         return Stance.NONE
     if loose:

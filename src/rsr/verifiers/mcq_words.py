@@ -154,9 +154,9 @@ _KINDS: list[tuple[int, str]] = [
     ),
     (
         Kind.LOOK,
-        """consider considering considers analyze analyse analyzing analysing examine examining evaluate evaluating
-        look looking check checking verify verifying start starting compare compared comparing test testing try
-        trying review read reading""",
+        """reconsider reconsidering recheck rechecking rereading recompute consider considering considers analyze
+        analyse analyzing analysing examine examining evaluate evaluating look looking check checking verify
+        verifying start starting compare compared comparing test testing try trying review read reading""",
     ),
     (
         Kind.FILL | Kind.GOOD,
@@ -170,7 +170,7 @@ _KINDS: list[tuple[int, str]] = [
         правильная правильно правильной правильна правильною вірна правильний верен σωστή σωστό सही सत्य صحيحة صحيح
         صحيحًا الصحيحة الصحيح الأصح الأنسب doğru doğrudur doğrusu đúng ถูก ถูกต้อง ที่ถูกต้อง správná správně rätt
         riktig riktigt korrekta corect corectă helyes betul benar tepat נכונה הנכונה נכון صحیح درست সঠিক required
-        intended wanted accurately describes explains definite""",
+        intended wanted accurately definite""",
     ),
     (
         Kind.BAD,
@@ -202,8 +202,7 @@ _KINDS: list[tuple[int, str]] = [
         Kind.BUT,
         """but rather instead however wait actually correction sorry hmm hmmm oops nope yet hold sondern aber doch
         stattdessen mais plutôt sino pero mas sim ma bensì maar ale lecz а но нет ama ancak fakat tetapi melainkan
-        mà nhưng بل लेकिन बल्कि แต่ utan dar hanem scratch rereading rechecking reflection reconsidering fix revised
-        revise updated corrected""",
+        mà nhưng بل लेकिन बल्कि แต่ utan dar hanem scratch reflection fix revised revise updated corrected""",
     ),
     (
         Kind.FILL | Kind.WOULD,
@@ -211,9 +210,9 @@ _KINDS: list[tuple[int, str]] = [
     ),
     (
         Kind.MATCH,
-        """proves prove supports support supporting indicates indicate suggests suggest favors favours corresponds
-        correspond corresponding corresponded matches match matching matched equivalent entspricht corresponde
-        corrisponde соответствует""",
+        """points point pointing leads proves prove supports support supporting indicates indicate suggests suggest
+        favors favours corresponds correspond corresponding corresponded matches match matching matched equivalent
+        entspricht corresponde corrisponde соответствует""",
     ),
     (
         Kind.PREP,
