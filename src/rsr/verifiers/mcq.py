@@ -24,7 +24,7 @@ from rsr.types import Reason, Verdict
 from rsr.verifiers.mcq_beside import After
 from rsr.verifiers.mcq_lines import Line, begins_list, lines
 from rsr.verifiers.mcq_mentions import Mention, Question, foreign, mentions, prepare
-from rsr.verifiers.mcq_options import Options, options_of, parse_options, plain, reference_labels
+from rsr.verifiers.mcq_options import Options, may_be, options_of, parse_options, plain, reference_labels
 from rsr.verifiers.mcq_stance import Read, Stance, read
 from rsr.verifiers.mcq_values import boxes, matching, said
 from rsr.verifiers.mcq_words import Kind
@@ -108,10 +108,11 @@ _LABELS_ONLY = re.compile(r"[\s(\[\-*_`\"'{$]*([A-Za-z])(?:[\s,.;/&+()\[\]*_`\"'
 
 def _whole(question: Question, text: str) -> frozenset[str] | None:
     """Labels of a text that is nothing but labels or one option's text; empty: a hedge; None: it is more."""
-    given = plain(text)
-    own = [label for label, option in question.texts.items() if option == given]
-    if len(own) == 1:
-        return frozenset(own)
+    if question.texts and may_be(text, question.texts.values()):
+        given = plain(text)
+        own = [label for label, option in question.texts.items() if option == given]
+        if len(own) == 1:
+            return frozenset(own)
     if len(text) > 80 or not _LABELS_ONLY.fullmatch(text):
         return None
     letters = re.findall(r"[A-Za-z]", text)
@@ -257,14 +258,26 @@ _DOUBTS = Kind.NO | Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE | Kind.BAD
 
 
 def _last_label(question: Question, text: str, reads: Sequence[Read]) -> frozenset[str]:
-    """The only label of a short text without known options, at its end: "Mars (C)"."""
-    if question.texts or len(reads) != 1 or len(text) > 120 or "\n" in text:
+    """The only label of the last sentence, at its end and marked as one: "so the organ is the skin (option C)"."""
+    labelled = [one for one in reads if not one.mention.text]
+    if not labelled or labelled[-1].mention.clash or len(labelled[-1].mention.labels) > 1:
         return frozenset()
-    one = reads[0]
-    if one.after is not After.END or one.stance < 0 or (one.before.kinds | one.before.outer) & _DOUBTS:
+    one = labelled[-1]
+    start = max(text.rfind("\n", 0, one.mention.start), text.rfind(". ", 0, one.mention.start))
+    alone = len(labelled) == 1 or labelled[-2].mention.end <= start
+    if not alone or one.after is not After.END or one.stance < 0 or (one.before.kinds | one.before.outer) & _DOUBTS:
         return frozenset()
+    other = any(
+        two.mention.text and two.mention.start >= start and two.mention.labels != one.mention.labels for two in reads
+    )
     ends = not text[one.mention.end :].strip(" .)*]_`\"'!")
-    return one.mention.labels if ends and _TO_LAST.search(text, 0, one.mention.start) else frozenset()
+    if other or not ends or one.before.quoted or one.before.kinds & Kind.PREP:
+        return frozenset()
+    sentence = one.stance is Stance.LINE and not one.before.line and not one.before.kinds  # "... come from it. **B**"
+    named = _TO_LAST.search(text, 0, one.mention.start)
+    if named and question.texts and (one.before.soft or not one.before.kinds & Kind.LABEL):
+        named = None  # "carbon (C)"
+    return one.mention.labels if sentence or named else frozenset()
 
 
 _TAGS = re.compile(

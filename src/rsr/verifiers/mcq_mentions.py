@@ -93,7 +93,6 @@ def _patterns(labels: frozenset[str], several: bool) -> Patterns:
     )
 
 
-_CLOSE = re.compile(r"[*_`\"'”’)\]}>$~]{1,6}")
 _TO_TEXT = re.compile(
     r"[\s*_`\"'”’)\]}>$~]{0,8}(?:, i\.e\.,?|[.:,(\[–—=|/-]|=>|->|→|(?:which )?(?:is|says|i\.e\.,?)\b(?! not)|\\text\{)?"
     r"[\s*_`\"'“‘(\[{$~:-]{0,8}"
@@ -101,7 +100,7 @@ _TO_TEXT = re.compile(
 )
 _TO_LABEL = re.compile(
     r"[\s*_`\"'”’.)}$]{0,6}(?:=>|->|[(\[–—:→,|.=-]|is\b)[\s*_`\"'“(\[]{0,4}"
-    r"(?:(?:which is |i\.e\.,? |so |that is |the |is |letter |option |choice |answer |corresponding to ){0,4})"
+    r"(?:(?:which is |i\.e\.,? |that is |letter |option |choice |corresponding to ){0,3})"
     r"[*_(\[`\"']{0,4}"
 )
 _JOIN = re.compile(
@@ -170,7 +169,6 @@ def _is_word(text: str, end: int) -> bool:
 
 
 _PRONOUN = re.compile(r" (?!(?:is|because|since|as|or|seems|fits|works|and)\b)[a-z]|['’]")
-_EDGE_BEFORE = re.compile(rf"[{_WORD}]|[\w.,]?[.,/^]|[-−+√±]")
 _EDGE_AFTER = re.compile(rf"[{_WORD}]|[.,]\d|[/^+]\w|%|['’]\w|-\w|−")
 _NUMBER_AFTER = re.compile(r"\s?[/^*+=−]\s?\w")
 

@@ -66,6 +66,8 @@ def _stance(mention: Mention, front: Before, behind: After) -> Stance:
         return Stance.NONE
     if front.outer & Kind.LOOK and not says and behind is not After.GOOD:
         return Stance.NONE
+    if mention.text and kinds & Kind.WOULD and not kinds & _SAYS:
+        return Stance.NONE
     if behind is After.GOOD:
         placed = front.begins or front.soft or kinds
         return Stance.FIRM if placed and not kinds & Kind.WOULD else Stance.NONE

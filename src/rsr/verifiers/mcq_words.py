@@ -115,11 +115,11 @@ _KINDS: list[tuple[int, str]] = [
     ),
     (
         Kind.SO,
-        """so thus therefore hence consequently then finally ultimately overall ergo it it's that's leaves leaving
-        leave left must should summary short elimination deduction process hope meaning means i.e ie namely i.e.
-        giving gives gets get obtain obtained yields there's must've here's demnach ergibt folgt muss bleibt donc
-        ainsi c'est conclusion alors c'est-à-dire reste entonces luego así pues queda debe ser quindi dunque perciò
-        pertanto rimane deve essere portanto logo então assim resta dus daarom wynika więc zatem dlatego yani
+        """makes so thus therefore hence consequently then finally ultimately overall ergo it it's that's leaves
+        leaving leave left must should summary short elimination deduction process hope meaning means i.e ie namely
+        i.e. giving gives gets get obtain obtained yields there's must've here's demnach ergibt folgt muss bleibt
+        donc ainsi c'est conclusion alors c'est-à-dire reste entonces luego así pues queda debe ser quindi dunque
+        perciò pertanto rimane deve essere portanto logo então assim resta dus daarom wynika więc zatem dlatego yani
         dolayısıyla sonuç olarak böylece значит следовательно итак таким образом поэтому остаётся остается отже тому
         لذلك إذن إذا وبالتالي بالتالي اذن इसलिए अतः तो ดังนั้น vậy nên jadi maka sehingga dengan demikian αρα άρα
         proto tedy tehát deci așadar därför derfor siis לכן בהתאם بنابراین সুতরাং তাই অতএব sum tl dr qed recap
@@ -140,9 +140,9 @@ _KINDS: list[tuple[int, str]] = [
     ),
     (
         Kind.DOUBT,
-        """doubt doubtful second other another although though despite e.g e.g. thought mistake mistaken mistakenly
-        trap tempted temptation tempting distractor students student people person someone somebody user users
-        prompt others everyone everybody many some says claims claimed claiming wrote instruction instructions
+        """least worst doubt doubtful second other another although though despite e.g e.g. thought mistake mistaken
+        mistakenly trap tempted temptation tempting distractor students student people person someone somebody user
+        users prompt others everyone everybody many some says claims claimed claiming wrote instruction instructions
         example instance format template contradict contradicts eliminate eliminates eliminating exclude excludes
         excluding rule rules ruling reject rejecting dismiss discard avoid against unlike except besides explain
         explaining regarding about discuss case scenario plausible runner attractive unsure undecided torn hesitate
@@ -154,7 +154,7 @@ _KINDS: list[tuple[int, str]] = [
     ),
     (
         Kind.LOOK,
-        """reconsider reconsidering recheck rechecking rereading recompute consider considering considers analyze
+        """next reconsider reconsidering recheck rechecking rereading recompute consider considering considers analyze
         analyse analyzing analysing examine examining evaluate evaluating look looking check checking verify
         verifying start starting compare compared comparing test testing try trying review read reading""",
     ),
