@@ -263,7 +263,7 @@ def _last_label(question: Question, text: str, reads: Sequence[Read]) -> frozens
     if not labelled or labelled[-1].mention.clash or len(labelled[-1].mention.labels) > 1:
         return frozenset()
     one = labelled[-1]
-    start = max(text.rfind("\n", 0, one.mention.start), text.rfind(". ", 0, one.mention.start))
+    start = max(text.rfind(mark, 0, one.mention.start) for mark in ("\n", ". ", "; "))
     alone = len(labelled) == 1 or labelled[-2].mention.end <= start
     if not alone or one.after is not After.END or one.stance < 0 or (one.before.kinds | one.before.outer) & _DOUBTS:
         return frozenset()

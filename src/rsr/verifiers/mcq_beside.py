@@ -170,6 +170,8 @@ def _kind(clause: Sequence[str], at: int, comma: bool) -> int:
         return 0
     if token == "example" and following == "of":  # "this is an example of ..."
         return Kind.FILL
+    if token == "alternative" and following == ":":
+        return Kind.DOUBT
     if token == "going" and last == "was":
         return Kind.DOUBT
     if token in _PLAUSIBLE and last in ("most", "best", "more"):
