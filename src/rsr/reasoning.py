@@ -16,6 +16,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+_FIELDS = ("reasoning_content", "reasoning", "thinking", "thinking_blocks", "reasoning_details")
 _ROUNDS = 8  # nothing real is wrapped more often; what is, has no final answer
 
 
@@ -38,7 +39,7 @@ def split_reasoning(text_or_message: str | Mapping[str, Any]) -> Split:
     """
     if isinstance(text_or_message, str):
         return _split_text(text_or_message)
-    fields = [_joined(text_or_message.get(name)) for name in ("reasoning_content", "reasoning", "thinking")]
+    fields = [_joined(text_or_message.get(name)) for name in _FIELDS]
     given = next((field for field in fields if field.strip()), "")
     text, parts = _content(text_or_message.get("content"))
     split = _split_text(text)
@@ -105,7 +106,8 @@ def _joined(value: Any) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, Mapping):
-        return _joined(value.get("text") or value.get("content"))
+        filled = (value[name] for name in ("text", "content", "thinking", "summary") if value.get(name))
+        return _joined(next(filled, None))
     return "\n".join(_joined(part) for part in value) if isinstance(value, list) else ""
 
 
@@ -263,7 +265,7 @@ def _sentences(text: str) -> Split | None:
 
 _NAMES = r"(?i:think|thinking|thoughts?|reasoning|seed:think|ant:?thinking|longcat_think|mm:think)"
 _TAG = re.compile(  # begins with a plain set of characters, which makes the search fast
-    rf"[<\[◁](?:(?P<open>(?<=<)\s{{0,2}}{_NAMES}\s{{0,2}}>|(?<=\[)THINK\]|(?<=◁)think▷"
+    rf"[<\[◁](?:(?P<open>(?<=<)\s{{0,2}}{_NAMES}(?:\s[a-z_]{{1,20}}=[^\s<>]{{1,40}})?\s{{0,2}}>|(?<=\[)THINK\]|(?<=◁)think▷"
     r"|(?<=<)\|(?:START_THINKING|begin_of_thought|begin_of_thinking|think)\|>|(?<=<)\|channel>thought\b)"
     rf"|(?<=<)\s{{0,2}}/\s{{0,2}}{_NAMES}\s{{0,2}}>|(?<=\[)/THINK\]|(?<=◁)/think▷"
     r"|(?<=<)\|(?:END_THINKING|end_of_thought|end_of_thinking|/think)\|>|(?<=<)channel\|>)"

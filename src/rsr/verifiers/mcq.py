@@ -1,7 +1,12 @@
 """`mcq-rlvr`: multiple choice by rule.
 
-Every place that may give the choice is collected (`rsr.verifiers.mcq_candidates`); the last one that the text commits
-to counts. A hedge ("A or B"), a shotgun ("ABCD") or an answer that is taken back has no score.
+    mentions   every place that names an option, by its label or its text     (`mcq_mentions`)
+    stance     what the words before and behind it say                         (`mcq_beside`, `mcq_stance`)
+    lines      labels that begin lines: an answer, or a list                   (`mcq_lines`)
+    values     what equals an option as mathematics                            (`mcq_values`)
+
+The last place that the text commits to counts. A hedge ("A or B"), a shotgun ("ABCD") or an answer that is taken back
+has no score.
 """
 
 from __future__ import annotations
@@ -16,11 +21,13 @@ import msgspec
 
 from rsr.completions import encodable
 from rsr.types import Reason, Verdict
-from rsr.verifiers import mcq_phrases as phrases
-from rsr.verifiers.mcq_beside import disputed, tokens
-from rsr.verifiers.mcq_candidates import Candidate, Strength, collect
+from rsr.verifiers.mcq_beside import After
+from rsr.verifiers.mcq_lines import Line, begins_list, lines
+from rsr.verifiers.mcq_mentions import Mention, Question, foreign, mentions, prepare
 from rsr.verifiers.mcq_options import Options, may_be, options_of, parse_options, plain, reference_labels
-from rsr.verifiers.mcq_reading import Labels, Scene, read_labels, read_option_text
+from rsr.verifiers.mcq_stance import Read, Stance, read
+from rsr.verifiers.mcq_values import boxes, matching, said
+from rsr.verifiers.mcq_words import Kind
 
 _UNKNOWN = frozenset("ABCDEFGHJ")
 _HEAD, _TAIL = 2_000, 12_000
@@ -30,7 +37,7 @@ _NEAR = 40
 class MCQ:
     """Multiple choice: reads the chosen letter or letters out of a response and compares them with the reference."""
 
-    version = "3"
+    version = "4"
     reads_metadata = False
 
     def __call__(
@@ -41,14 +48,11 @@ class MCQ:
         Raises:
             ValueError: the reference is missing or names no option.
         """
-        reference, options, labels, texts, longest = _reference(_frozen(answer), _frozen(choices))
-        text = _normalised(response)
-        lower = text.lower() if text.isascii() else encodable(text.replace("İ", "I").lower())
-        scene = Scene(text, options, labels, len(reference) > 1, texts, longest, lower)
-        chosen = choose(scene, reference)
-        if chosen is None:
+        question = _question(_frozen(answer), _frozen(choices))
+        chosen = choose(question, _normalised(response))
+        if not chosen:
             return Verdict(reason=Reason.NO_ANSWER)
-        return Verdict(score=float(chosen == reference), extracted="".join(sorted(chosen)))
+        return Verdict(score=float(chosen == question.reference), extracted="".join(sorted(chosen)))
 
     def read_reference(self, answer: Any, choices: Any) -> None:
         """Read a reference, as judging would.
@@ -63,143 +67,244 @@ class MCQ:
         return parse_options(text) or None
 
 
-def choose(scene: Scene, reference: frozenset[str] = frozenset()) -> frozenset[str] | None:
-    """The labels that a response commits to, or None."""
-    whole = _whole(scene)
-    if whole is not None:
-        return whole or None
-    for strength in (Strength.STRONG, Strength.MEDIUM):
-        group = _last_group(collect(scene, strength), scene.text)
-        if group:
-            return _agreed(group, scene, reference)
-    return _mentioned(scene)
+def choose(question: Question, text: str) -> frozenset[str]:
+    """The labels that a text commits to; empty: to none."""
+    lower = text.lower() if text.isascii() else encodable(text.replace("İ", "I").lower())
+    if len(text) <= 300 and (whole := _whole(question, text)) is not None:
+        return whole
+    if len(text) > _LAST + 100:  # most responses end in their answer
+        begin = max(text.rfind("\n") - _BEFORE, len(text) - _LAST)
+        ends = [found + 1 for mark in ("\n", ". ") if (found := text.find(mark, begin)) >= 0]
+        if ends:
+            cut = min(ends)
+            chosen = _committed(question, text[cut:], lower[cut:], _FROM)[0]
+            if chosen is not None:
+                return chosen
+    chosen, reads, rows = _committed(question, text, lower, 0)
+    if chosen is not None:
+        return chosen
+    last_line = text.rfind("\n") + 1
+    labelled = any(one.before.line and one.mention.start >= last_line and not one.mention.text for one in reads)
+    value = said(question, text) if question.options and not labelled else None
+    if value and value[2]:
+        return value[1]
+    if rows:
+        return frozenset() if rows[-1].hedged else rows[-1].labels
+    affirmed = _affirmed(question, text, lower, reads) or _last_label(question, text, reads)
+    return affirmed or (value[1] if value else frozenset())
 
 
-def _whole(scene: Scene) -> frozenset[str] | None:
-    """Labels of a response that is nothing but labels or an option's text; empty: a hedge; None: it is more."""
-    if len(scene.text) > 300:
-        return None
-    text = scene.text.strip(" \n.*_`")
-    if len(text) > 1 and may_be(text, scene.texts.values()):
+_LAST, _BEFORE, _FROM = 250, 100, 45
+
+
+def _committed(
+    question: Question, text: str, lower: str, begin: int
+) -> tuple[frozenset[str] | None, list[Read], list[Line]]:
+    """What a text firmly commits to behind a position; None: nothing. Also what was read on the way."""
+    named = mentions(question, text, lower)
+    reads = _reads(question, text, named, lower)
+    boxed = _boxed(question, text, named) if "box" in lower else []
+    rows = lines(question, text, lower, reads) if any(one.before.line for one in reads) else []
+    firm = _firm(question, text, reads, boxed, rows)
+    if not firm or firm[-1][0] < begin:
+        return None, reads, rows
+    return _settled(question, lower, firm, reads), reads, rows
+
+
+_LABELS_ONLY = re.compile(r"[\s(\[\-*_`\"'{$]*([A-Za-z])(?:[\s,.;/&+()\[\]*_`\"'}${、-]+([A-Za-z]))*[\s.)\]*_`\"'}$]*")
+
+
+def _whole(question: Question, text: str) -> frozenset[str] | None:
+    """Labels of a text that is nothing but labels or one option's text; empty: a hedge; None: it is more."""
+    if question.texts and may_be(text, question.texts.values()):
         given = plain(text)
-        own = [label for label, option in scene.texts.items() if option == given]
+        own = [label for label, option in question.texts.items() if option == given]
         if len(own) == 1:
             return frozenset(own)
-    if _BEGINS_WITH_WORD.match(text):
+    if len(text) > 80 or not _LABELS_ONLY.fullmatch(text):
         return None
-    dashed = _DASHED.fullmatch(text)
-    if dashed and plain(dashed[2]) == scene.texts.get(dashed[1].upper()):
-        return frozenset(dashed[1].upper())
-    read = read_labels(scene._replace(text=text + "\n"), 0)
-    if read is None or (text + "\n")[read.end :].strip(" .)*:\n"):
+    letters = re.findall(r"[A-Za-z]", text)
+    labels = frozenset(letter.upper() for letter in letters)
+    if not labels <= question.labels or len(letters) == 1:
         return None
-    several = len(read.labels) > 1
-    return frozenset() if read.hedged or (several and not scene.several) else read.labels
+    return labels if question.several and len(labels) == len(letters) else frozenset()
 
 
-def _last_group(candidates: Sequence[Candidate], text: str) -> list[Candidate]:
-    """The last candidate with those just before it that it doesn't correct."""
-    group: list[Candidate] = []
-    for candidate in reversed(candidates):
-        if group:
-            between = text[candidate.end : group[-1].start]
-            if len(between) > _NEAR or phrases.CORRECTION.search(text, candidate.end, group[-1].end):
-                break
-        group.append(candidate)
-    return group
+_COLON_LABEL = re.compile(r"\s?:\s?[*(\"']{0,3}\Z")
 
 
-def _agreed(group: list[Candidate], scene: Scene, reference: frozenset[str]) -> frozenset[str] | None:
-    if any(candidate.hedged for candidate in group):
-        return None
-    labels = frozenset().union(*[candidate.labels for candidate in group])
-    if len(labels) > 1 and labels != reference:
-        separate = all(len(candidate.labels) == 1 for candidate in group)
-        if labels == scene.labels or (separate and not scene.several) or len(labels) > 3:
-            return None
-    return labels
+def _reads(question: Question, text: str, named: Sequence[Mention], lower: str) -> list[Read]:
+    """The mentions, read from the last one back to one that the text firmly commits to, and what stands close to it."""
+    found: list[Read] = []
+    done = -1
+    for at in range(len(named) - 1, -1, -1):
+        mention = named[at]
+        if mention.end < done and not question.several:
+            break
+        floor = next((named[to].end for to in range(at - 1, -1, -1) if not named[to].text), 0) if at else 0
+        one = read(mention, lower, floor)
+        if one.stance in (Stance.FIRM, Stance.LINE):
+            following = named[at + 1] if at + 1 < len(named) else None
+            if one.before.line and following and _COLON_LABEL.match(lower, mention.end, following.start):
+                one = one._replace(stance=Stance.NONE)  # "A: C": the A is for "Answer", perhaps
+            elif one.after is not After.GOOD and foreign(question, text, lower, mention, one.before.line):
+                one = one._replace(mention=mention._replace(clash=True))
+        found.insert(0, one)
+        if one.stance is Stance.FIRM and done < 0 and not begins_list(question, text, found, 0):
+            done = max(0, mention.start - _NEAR)
+    return found
 
 
-_MENTION = re.compile(r"(?:\b(?:option|choice|answer)\s{1,3}[(*\"']{0,3}|\()([A-Z])(?![A-Za-z0-9'’])", re.I)
-_SENTENCES = re.compile(  # begins with a plain set of characters, which makes the search fast
-    r"\s(?:(?<=[.!?。]\s)(?<![A-Z]\.\s)(?<!i\.e\.\s)(?<!e\.g\.\s)\s*|(?<=\n)\n*)"
+class _Firm(tuple[int, int, frozenset[str], bool, bool]):
+    """start, end, labels, hedged, corrects what stands before."""
+
+
+def _firm(
+    question: Question, text: str, reads: Sequence[Read], boxed: Sequence[_Firm], rows: Sequence[Line]
+) -> list[_Firm]:
+    found = list(boxed)
+    inside = [(one[0], one[1]) for one in boxed]
+    for at, one in enumerate(reads):
+        mention = one.mention
+        if one.stance is not Stance.FIRM or any(start <= mention.start < end for start, end in inside):
+            continue
+        hedged = mention.either or mention.clash or (len(mention.labels) > 1 and not question.several)
+        hedged = hedged or (mention.text and _under_label(text, reads, mention))
+        if one.after is not After.GOOD and begins_list(question, text, reads, at):
+            hedged = True
+        corrects = bool(one.before.kinds & (Kind.BUT | Kind.SO))
+        found.append(_Firm((mention.start, mention.end, mention.labels, hedged, corrects)))
+    found += [_Firm((row.start, row.end, row.labels, row.hedged, True)) for row in rows if row.firm]
+    return sorted(found)
+
+
+def _under_label(text: str, reads: Sequence[Read], mention: Mention) -> bool:
+    """Whether the line of an option's text begins with the label of another: "D) it's copper"."""
+    start = text.rfind("\n", 0, mention.start) + 1
+    return any(
+        start <= one.mention.start < mention.start and one.before.line and not one.mention.labels & mention.labels
+        for one in reads
+        if not one.mention.text
+    )
+
+
+_FORMULA = re.compile(r"\d|\\(?!text)")
+
+
+def _boxed(question: Question, text: str, named: Sequence[Mention]) -> list[_Firm]:
+    found = []
+    for start, end in boxes(text):
+        inside = [one for one in named if start <= one.start < end]
+        if _FORMULA.search(text, start, end):
+            inside = [one for one in inside if not one.text]
+        lettered = any(not one.text for one in inside)
+        value = matching(question, text[start:end]) if question.options and not lettered else frozenset()
+        labels = value or frozenset().union(*(one.labels for one in inside))
+        if not labels:
+            continue
+        hedged = not value and any(one.either or one.clash for one in inside)
+        hedged = hedged or (len(labels) > 1 and not question.several)
+        found.append(_Firm((start, end, labels, hedged, False)))
+    return found
+
+
+_CORRECTED = re.compile(
+    r"\b(?:wait|actually|no|correction|reconsider|hmm+|sorry|but|mistake|instead|however|recheck|re-check|oops|wrong"
+    r"|scratch|rather|revis\w+|recompute|final(?:ly)?)\b|不对|等等|更正|纠正|错了|修正|いや|아니"
 )
-_TAGS = re.compile(r"</?(?:b|strong|em|i|u|span|p|br)\s?/?>", re.I)
-_BEGINS_WITH_WORD = re.compile(r"(?!(?i:option|choice)\b)[A-Za-z][a-z]")
-_DASHED = re.compile(r"(?:option |choice )?\(?([A-Z])\)?\s?[-–—:.=(\[]\s?([^\n]+)", re.I)
-
-
-def _mentioned(scene: Scene) -> frozenset[str] | None:
-    """The only label that the last sentence mentions, unless it does so doubtfully; or the option that it affirms."""
-    above, sentence = _last_sentence(scene.text[-600:].strip())
-    if "?" in sentence:
-        return None
-    tail = scene._replace(text=sentence)
-    text = read_option_text(tail, 0, whole=True)
-    if text:
-        return None if _ITEM_ABOVE.search(above) else text.labels
-    if phrases.UNSURE.search(sentence) or phrases.CROSS.search(sentence):
-        return None
-    found = [match for match in _MENTION.finditer(sentence) if match[1].upper() in scene.labels]
-    labels = frozenset(match[1].upper() for match in found)
-    if not labels:
-        return _affirmed(scene, sentence)
-    read = [Labels(match.end(), frozenset(match[1].upper()), False) for match in found]
-    words = tokens(sentence)
-    named = {label for label, text in scene.texts.items() if tokens(text) in words}
-    if named and not named & labels:
-        return None
-    return labels if len(labels) == 1 and not any(disputed(tail, one) for one in read) else None
-
-
-def _last_sentence(text: str) -> tuple[str, str]:
-    """The line or sentence before the last one, and the last one."""
-    parts = [part for part in _SENTENCES.split(text) if part]
-    return (parts[-2] if len(parts) > 1 else "", parts[-1] if parts else "")
-
-
-_ITEM_ABOVE = re.compile(r"\A(?![^\n]*:\Z)\W{0,6}\w+(?:[ -]\w+){0,2}[,;]?\Z|\A\W{0,4}(?:\w[).:] ?){1,2}\d?\.?\Z")
-"""A word or three without a full stop: what stands below is the next item of a list; or only the number of an item."""
-
-_STATES = re.compile(
-    r"\b(?:is|are|was|were|equals?|means?|measures?|makes?|made|has|have|gives?|needs?|lives?|uses?|called|wrote"
-    r"|contains?|produces?|causes?|becomes?|est|ist|es|è|é|sont|sind|son|sono"
-    r"|(?:written|painted|composed|discovered|invented|created|made|produced|caused|founded|built|led) by)"
-    r"(?: (?:the|an?|in|at|on|by|from|called|named|indeed|actually|simply|clearly|city|of"
-    r"|la|le|el|il|die|der|das)){0,3} ?\Z"
+_BACK = re.compile(
+    r"\b(?:wait|no|hold on|hmm+|actually|oops|sorry)\b[^.\n]{0,40}\b(?:wrong|incorrect|mistaken?|not right|not correct"
+    r"|not it|error)\b|\bi (?:take (?:that|it) back|made an? (?:mistake|error))\b|(?:不对|错了)[,。!]"
 )
-_IS_THE = re.compile(r" (?:is|are|was|were) (?:indeed )?the ")
-_ASIDE = re.compile(
-    r"\b(?:if|unless|perhaps|maybe|possibly|guess|no|never|without|nothing|none|than|unlike|rather|instead|opposite|compared|besides|like|similar|near|before"
-    r"|after|question|asks?|asking|options?|choices?|some|many|people|think|believe|would|should|wrong|false|nicht|kein\w*"
-    r"|pas|nunca|non|but|although|though|while|whereas|hardly|contrary|different|example|also|both|more|less"
-    r"|\w+n['’]t)\b"
-)
-_AFFIRMED_IN = 400
+
+
+def _settled(question: Question, lower: str, firm: Sequence[_Firm], reads: Sequence[Read]) -> frozenset[str]:
+    """The last answer, unless it is a hedge, is contradicted right before or is taken back behind."""
+    _, end, labels, hedged, corrects = firm[-1]
+    if question.several:  # a list in which several are called correct
+        listed = [one for one in reads if one.stance is Stance.FIRM and one.before.line and one.after is After.GOOD]
+        if any(one.mention.end == end for one in listed):
+            labels = frozenset().union(*(one.mention.labels for one in listed))
+    if hedged or not labels or (question.several and labels == question.labels and labels != question.reference):
+        return frozenset()
+    for _, stop, others, doubtful, _ in reversed(firm[:-1]):
+        if firm[-1][0] - stop > _NEAR or corrects or _CORRECTED.search(lower, stop, firm[-1][0]):
+            break
+        if question.several and not doubtful:
+            labels |= others
+        elif others != labels and not doubtful:
+            return frozenset()
+    if any(one.stance is Stance.DENIED and one.mention.start >= end and one.mention.labels == labels for one in reads):
+        return frozenset()
+    return frozenset() if _BACK.search(lower, end) else labels
+
+
+_AFFIRMED_IN = 600
 _LABELLED = re.compile(r"^\W{0,4}[A-Z][):.]|\([A-Z]\)", re.M)
 
 
-def _affirmed(scene: Scene, sentence: str) -> frozenset[str] | None:
-    """The only option that plain prose speaks of: "The capital is Paris.", "Paris is the capital."."""
-    if len(scene.text) > _AFFIRMED_IN or _LABELLED.search(scene.text) or len(scene.texts) < max(2, len(scene.options)):
-        return None
-    words, all_words = tokens(sentence), tokens(scene.text)
-    named = [label for label, text in scene.texts.items() if tokens(text) in all_words]
-    if len(named) != 1 or _ASIDE.search(sentence.lower()):
-        return None
-    option = tokens(scene.texts[named[0]])
-    if len(option) < 5:
-        return None
-    ends = words.endswith(option) and _STATES.search(words[: -len(option)])
-    begins = words.startswith(option) and _IS_THE.match(words, len(option) - 1)
-    return frozenset(named) if ends or begins else None
+def _affirmed(question: Question, text: str, lower: str, reads: Sequence[Read]) -> frozenset[str]:
+    """The only option that plain words end in: "The capital is Paris."; nothing else may be named or denied."""
+    if len(text) > _AFFIRMED_IN or not question.texts or _LABELLED.search(text):
+        return frozenset()
+    open_ = [one for one in reads if one.stance is not Stance.DENIED]
+    if any(one.mention.text and _under_label(text, reads, one.mention) for one in open_):
+        return frozenset()
+    if any(not one.mention.text for one in open_):
+        return frozenset()
+    labels = frozenset().union(*(one.mention.labels for one in open_)) if open_ else frozenset()
+    if len(labels) != 1 or not any(one.stance is Stance.WEAK for one in open_):
+        return frozenset()
+    return frozenset() if _PERSONAL.search(lower) else labels
+
+
+_PERSONAL = re.compile(
+    r"\b(?:my|me|i|we|us|our|he|she|his|her|they|their|you|your)\b(?!'?(?: would|d)? (?:think|believe|say|conclude))"
+)
+_TO_LAST = re.compile(r"(?:[(\[–—:→>=-]|\b(?:option|choice|letter|i\.e\.,?)\s)[\s*_(\[\"'“]{0,4}\Z", re.I)
+_DOUBTS = Kind.NO | Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE | Kind.BAD
+
+
+def _last_label(question: Question, text: str, reads: Sequence[Read]) -> frozenset[str]:
+    """The only label of the last sentence, at its end and marked as one: "so the organ is the skin (option C)"."""
+    labelled = [one for one in reads if not one.mention.text]
+    if not labelled or labelled[-1].mention.clash or len(labelled[-1].mention.labels) > 1:
+        return frozenset()
+    one = labelled[-1]
+    start = max(text.rfind(mark, 0, one.mention.start) for mark in ("\n", ". ", "; "))
+    alone = len(labelled) == 1 or labelled[-2].mention.end <= start
+    if not alone or one.after is not After.END or one.stance < 0 or (one.before.kinds | one.before.outer) & _DOUBTS:
+        return frozenset()
+    other = any(
+        two.mention.text and two.mention.start >= start and two.mention.labels != one.mention.labels for two in reads
+    )
+    ends = not text[one.mention.end :].strip(" .)*]_`\"'!")
+    if other or not ends or one.before.quoted or one.before.kinds & Kind.PREP:
+        return frozenset()
+    sentence = one.stance is Stance.LINE and not one.before.line and not one.before.kinds  # "... come from it. **B**"
+    named = _TO_LAST.search(text, 0, one.mention.start)
+    if named and question.texts and (one.before.soft or not one.before.kinds & Kind.LABEL):
+        named = None  # "carbon (C)"
+    return one.mention.labels if sentence or named else frozenset()
+
+
+_TAGS = re.compile(
+    r"</?(?:b|strong|em|i|u|span|p|br|mark)\s?/?>|~~[^~\n]{1,80}~~|<(?:s|del)>[^<\n]{1,80}</(?:s|del)>", re.I
+)
+_CIRCLED = (
+    {0x1F150 + at: 65 + at for at in range(26)}
+    | {0x1F170 + at: 65 + at for at in range(26)}
+    | {0x2019: 0x27, 0xFE0F: None}
+)
 
 
 def _normalised(response: str) -> str:
     if len(response) > _HEAD + _TAIL:  # the choice is given at the beginning or at the end
         response = response[:_HEAD] + "\n\n" + response[-_TAIL:]
-    text = response if response.isascii() else unicodedata.normalize("NFKC", response)
-    return (_TAGS.sub("", text) if "<" in text else text).strip()
+    text = response
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text.translate(_CIRCLED))
+    return (_TAGS.sub("", text) if "<" in text or "~~" in text else text).strip()
 
 
 def _frozen(value: Any) -> bytes:
@@ -207,15 +312,9 @@ def _frozen(value: Any) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _reference(answer: bytes, choices: bytes) -> tuple[frozenset[str], Options, frozenset[str], Options, int]:
-    """The reference's labels, the options, all labels, the options' texts for comparing and the length of the longest.
-
-    Once per prompt.
-    """
+def _question(answer: bytes, choices: bytes) -> Question:
+    """The question, prepared once per prompt."""
     if answer == _frozen(None):
         raise ValueError("metadata.answer is missing")
     reference, options = reference_labels(msgspec.msgpack.decode(answer), options_of(msgspec.msgpack.decode(choices)))
-    texts = {label: plain(text) for label, text in options.items() if len(text) > 1 or text.isdigit()}
-    labels = frozenset(options) or (_UNKNOWN | reference)
-    longest = max(map(len, options.values()), default=0)
-    return reference, options, labels, {label: text for label, text in texts.items() if text}, longest
+    return prepare(reference, options, _UNKNOWN)

@@ -1,180 +1,343 @@
-"""What is written with a label: its own option's text, another's, or something that is no option at all.
-
-B: Mars      as it should be
-A: Mars      label and text name different options: which one is meant can't be known
-A: Jupiter   short, and no option: no answer to this question
-A: B: Mars   "A:" stands for "Answer:"
-A: Mercury, B: Mars    the options themselves, repeated
-"""
+"""What stands before and behind a label: the words of its clause, by their kinds."""
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from collections.abc import Sequence
+from enum import Enum
+from typing import NamedTuple
 
-from rsr.verifiers.math_numbers import exact
-from rsr.verifiers.mcq_options import plain
-from rsr.verifiers.mcq_reading import Labels, Scene, ends
+from rsr.verifiers.mcq_words import EAST_BEFORE, EAST_BEHIND, WORDS, Kind
 
-_JOIN = re.compile(
-    r"[ \t*_`\"'”’)\]}$]{0,6}"
-    r"(?P<firm>\s{0,2}(?::|=|->|→|[-–—])\s|[:=]|,?\s{0,2}\b(?:which|that) (?:is|was|means|says|stands for|reads)\b"
-    r"|,?\s(?:i\.e\.|namely|meaning)|\s?\()?"
-    r"(?P<loose>[.,]?)[ \t*_`\"'“‘(\[]{0,6}"
+_FAR = 160
+_PUNCTUATION = r"\s!-&(-/:-@\[-`{-~«»“”„‘‹›「」『』【】《》।。、…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕"
+_TOKEN = re.compile(
+    r"i\.\s?e\.?|e\.\s?g\.|\b(?:ans|sol)\.|=>|->|\\[a-z]+|\[[ x✓✔]\]|<(?=[/|a-z])"
+    rf"|[^{_PUNCTUATION}0-9'’]+(?:['’][^{_PUNCTUATION}0-9'’]+)?|\d+"
+    r"|[\n:=,、;.!?()।|>\"“”'’。…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕-]"
 )
-_STOP = re.compile(r"\n|[.!;](?=\s|$)|[.!;][\"'”’)]|\s\(|\*\*")
-_GOES_ON = re.compile(
-    r"\s?(?:$|[.,;:!)\]✓✔✅]|(?:as|because|since|which|so|and|due|for)\b|is (?:the |indeed |clearly )?(?:correct|right"
-    r"|answer|best|most)\b)"
-)
-_OTHER_LABEL = re.compile(
-    r"(?:(?i:the )?(?i:option|choice|answer|letter)\s{1,2}[(*\"']{0,3}([A-Z])(?![A-Za-z0-9'’])"
-    r"|[(*\"']{0,3}([A-Z])(?:[)*\"']{0,3}[:.)](?=\s|$)|[)*\"']{0,3}\s?(?:\n|$)))"
-)
-_NEXT = re.compile(
-    r"[\"'*]{0,3}\s{0,2}[.,;/|]?\s{0,3}(?:(?:and|or)\s)?[(*]{0,3}([A-Z])[*]{0,2}[:.)]{1,2}[*]{0,2}\s{0,3}"
-)
-_LISTED = re.compile(r"\s{0,3}(?:$|[.,;/|!]|\(?[a-z][:.)])")
-_BACK = re.compile(
-    r"[\"'”’*_`.]{0,4}(?:\s?[(\[]|,?\s(?:which|that) is (?=option|choice|letter|answer)|,\s(?=option|choice))"
-    r"(?:(?i:option|choice|letter|answer)\s)?([A-Z])(?:[)\].,*\s]|\Z)"
-)
-_EXPLAINS = re.compile(
-    r"(?:because|since|as|for|due|this|it|its|that|these|they|answer|correct|right|final|yes|true|sure|definitely|best"
-    r"|most|my|we|not|no|option|choice|letter|confiden\w*|reason\w*|explanation|explained|here|thanks?|hope|done|only|see|by|if|in|when|obvious\w*"
-    r"|clearly|simple|easy|good|there|both|neither|none|all|source|rationale|justification|solution|from|according)\b"
-)
-_YES_OR_NO = ("yes", "no", "true", "false")
-_GIVES = re.compile(r"(?:correct |right |final |best ){0,2}(?:answer|option|choice)\s(?:is|was|to)\b")
-_TOKEN = re.compile(r"[^\W_]+")
-_ABROAD = re.compile(r"[^\x00-\u024f\u2000-\u206f]")  # another script
-_LETTERS = re.compile(r"[a-z]{3}")
-_WIDE = 400
-
-
-def disputed(scene: Scene, read: Labels, line: bool = False) -> bool:
-    """Whether what stands beside the label that was read speaks against it (`line`: the label begins a line)."""
-    if len(read.labels) != 1:
-        return False
-    if not line and not scene.text[read.end : read.end + 2].strip(" .*\n"):
-        return _tail_disputes(scene, read)
-    (label,) = read.labels
-    back = _BACK.match(scene.text, read.end)
-    if back and back[1] in scene.labels and back[1] != label:
-        return True
-    join = _JOIN.match(scene.text, read.end)
-    if join is None:
-        return False
-    bracket = scene.text[read.end - 1] in ")]" or join[0].lstrip("*_ ")[:1] == ")"
-    firm = line or bracket or bool(join["firm"])
-    below = scene.text[join.end() : join.end() + _WIDE]
-    rest = below.split("\n", 1)[0]
-    own = scene.texts.get(label)
-    if firm and not (own and plain(rest).startswith(own)):
-        other = _OTHER_LABEL.match(rest)
-        if other and (other[1] or other[2]) in scene.labels - {label}:
-            return True
-    return bool(own) and (_another_text(scene, label, rest, firm) or _lists_more(scene, label, below))
-
-
-def _tail_disputes(scene: Scene, read: Labels) -> bool:
-    """After a label and a full stop: `A. Venus`, where nothing else follows on the line."""
-    rest = scene.text[read.end : read.end + _WIDE].split("\n", 1)[0]
-    return len(rest) > 1 and names_another(scene, min(read.labels), rest)
-
-
-def names_another(scene: Scene, label: str, text: str) -> bool:
-    """Whether a text is nothing but the text of another option."""
-    given = plain(text)
-    return bool(given) and label in scene.texts and given != scene.texts[label] and given in scene.texts.values()
-
-
-def _another_text(scene: Scene, label: str, rest: str, firm: bool) -> bool:
-    given = plain(rest)
-    if not given:
-        return False
-    found = max(
-        ((len(text), name) for name, text in scene.texts.items() if given.startswith(text) and ends(given, len(text))),
-        default=(0, ""),
+_ENDS = frozenset(".!?;\n。।<…✅✓✔☑❌✗✘✖✕")
+_QUOTES = frozenset("\"“”'’")
+_SILENT = frozenset("(),-、")
+_MARKS = frozenset(":=|>–—")
+_EAST = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]")
+_STOPS = Kind.NO | Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE | Kind.BAD
+_ASKED = Kind.NOUN | Kind.LABEL | Kind.THING | Kind.GOOD
+_CONNECTS = frozenset(
+    (
+        "so",
+        "thus",
+        "therefore",
+        "hence",
+        "donc",
+        "daher",
+        "quindi",
+        "entonces",
+        "portanto",
+        "because",
+        "since",
+        "while",
+        "whereas",
     )
-    own = scene.texts[label]
-    if found[0] and scene.texts[found[1]] == own:
-        return False
-    stop = _STOP.search(rest)
-    short = plain(rest[: stop.start()] if stop else rest)
-    if found[0]:
-        return bool(_GOES_ON.match(given, found[0])) if firm else short == scene.texts[found[1]]
-    return firm and _no_option(scene, own, short)
+)
+_FIRST_PERSON = frozenset(("i", "my", "we", "our", "me"))
+_N, _L = Kind.NOUN, Kind.LINK
 
 
-def _lists_more(scene: Scene, label: str, rest: str) -> bool:
-    """`A: Sunlight, B: Plastic`: the own option's text, and then the next option with its own."""
-    at = rest.lower().find(scene.texts[label], 0, len(scene.texts[label]) + 8)
-    following = _NEXT.match(rest, at + len(scene.texts[label])) if at >= 0 else None
-    if following is None or following[1] == label or following[1] not in scene.texts:
-        return False
-    text, given = scene.texts[following[1]], plain(rest[following.end() :])
-    return given.startswith(text) and bool(_LISTED.match(given, len(text)))
+_QUOTE_ENDS = re.compile(r"[^\"'”’\n]{0,12}[\"'”’]\s+[a-z]")
+_PARTLY = frozenset(("at", "in", "under", "when", "for", "if", "only", "until"))
+_NUMBERS = frozenset(("q", "qn", "question", "problem"))
+_PAIRS = frozenset((("looking", "for"), ("no", "doubt"), ("could", "only"), ("can", "only")))
+_PLAUSIBLE = frozenset(("plausible", "possible", "attractive", "probability"))
 
 
-def _no_option(scene: Scene, own: str, given: str) -> bool:
-    """Whether a text is of an option's length, but has nothing of the label's own."""
-    values = exact(given.rpartition("=")[2].strip()), exact(own)
-    if values[0] is not None and values[1] is not None:
-        return values[0] != values[1]
-    words = given.split()
-    if given in _YES_OR_NO:
-        return True
-    lengths = [text.count(" ") + 1 for text in scene.texts.values()]
-    if not 1 <= len(words) <= min(5, max(lengths)) or bool(_ABROAD.search(given)) != bool(_ABROAD.search(own)):
-        return False
-    if not (_LETTERS.search(given) and _LETTERS.search(own)) or "\\" in given:
-        return False
-    if _EXPLAINS.match(given) and words[0] != own.split()[0]:
-        return False
-    if len(words) < min(lengths):  # part of an option's text, or a remark
-        others = [text for text in scene.texts.values() if text != own]
-        return any(_speaks_of(scene, text, given) for text in others) and not _speaks_of(scene, own, given)
-    return not (_speaks_of(scene, own, given) or (len(given) > 2 and (given in own or _initials(own) == given)))
+class Before(NamedTuple):
+    """What was read before a label, back to where its clause begins or to a word that isn't known."""
+
+    kinds: int
+    near: int
+    """Kind of the nearest word."""
+    begins: bool
+    """The sentence or line begins where reading stopped."""
+    soft: bool
+    """A comma, a colon, a connective or another label stands there."""
+    quoted: bool
+    """The phrase is in quotes, as somebody's words."""
+    outer: int
+    """Kinds of the words farther back."""
+    line: bool
+    """The label is the first of its line, or only "option" stands before it."""
 
 
-def _initials(text: str) -> str:
-    return "".join(word[0] for word in text.split() if word not in ("of", "the", "and"))
+def before(lower: str, start: int, floor: int) -> Before:
+    """Reads backwards from a label; `floor`: where the label before it ends."""
+    begin = max(floor, start - _FAR)
+    for mark in (". ", "\n", "? ", "! ", "; "):  # most of the far words are of other sentences
+        begin = max(begin, lower.rfind(mark, begin, max(begin, start - 2)))
+    tokens = _TOKEN.findall(lower, begin, start)
+    while tokens and (tokens[-1] == "…" or tokens[-2:] == [".", "."]):  # "the answer is... C"
+        tokens = tokens[: -1 if tokens[-1] == "…" else -2]
+        tokens = tokens[:-1] if tokens[-1:] == ["."] else tokens
+    cut = next((at for at in range(len(tokens) - 1, -1, -1) if tokens[at] in _ENDS), -1)
+    clause = tokens[cut + 1 :]
+    edge = cut >= 0 or begin == 0
+    walk = _walk(clause)
+    whole = walk.at < 0
+    outer = 0 if whole or walk.connected else _outer(clause[: walk.at + 1], walk)
+    soft = walk.comma or walk.connected or (whole and not edge and begin == floor)
+    soft = soft or (not whole and walk.at + 1 < len(clause) and clause[walk.at + 1] in ",:–—")
+    if walk.comma and "glance" in clause:
+        outer |= Kind.DOUBT
+    numbered = not clause and cut > 0 and tokens[cut] == "." and tokens[cut - 1].isdigit()
+    numbered = numbered and (cut == 1 or tokens[cut - 2] == "\n")
+    at_line = cut < 0 or tokens[cut] in "\n✅✓✔☑❌✗✘✖✕"
+    line = numbered or (whole and edge and at_line and walk.plain)
+    quoted = walk.quotes % 2 == 1 and clause[0] not in _QUOTES and not _FIRST_PERSON.intersection(clause)
+    if whole and walk.quotes % 2 == 1 and (not edge or _QUOTE_ENDS.match(lower, start)):
+        quoted = True
+    return Before(walk.kinds, walk.near, whole and edge, soft, quoted, outer, line)
 
 
-@lru_cache(maxsize=4096)
-def tokens(text: str) -> str:
-    """The words of a text, each between spaces."""
-    return " " + " ".join(_TOKEN.findall(plain(text))) + " "
+class _Walk(NamedTuple):
+    at: int
+    """Where reading stopped; -1: at the beginning."""
+    kinds: int
+    near: int
+    comma: bool
+    connected: bool
+    quotes: int
+    plain: bool
+    """No word but "option" was read."""
 
 
-def _speaks_of(scene: Scene, own: str, given: str) -> bool:
-    """Whether a text has a word, or the stem of one, that only this option has."""
-    others = " ".join(tokens(text) for text in scene.texts.values() if text != own)
-    stems = [
-        word[:5] for word in tokens(own).split() if f" {word} " not in others and (len(word) > 2 or word.isdigit())
-    ]
-    return any(word.startswith(tuple(stems)) for word in tokens(given).split()) if stems else False
+def _walk(clause: Sequence[str]) -> _Walk:
+    kinds, near, quotes, pending = 0, 0, 0, 0
+    comma = connected = False
+    plain = True
+    at = len(clause) - 1
+    while at >= 0:
+        token = clause[at]
+        if token in _QUOTES:
+            quotes += near > 0
+        elif token in _SILENT or token[0] in "\\[":
+            comma = comma or token in ",、"
+        elif token in _MARKS:
+            pending = _L
+        else:
+            kind = _kind(clause, at, comma)
+            if not kind or (comma and kind & _STOPS):
+                break
+            near = near or kind
+            if kind & _ASKED and (kinds | pending) & _L:
+                kind |= _N
+            if pending and kind & (Kind.NOUN | Kind.VERB | Kind.SO | Kind.LINK):
+                kind |= _L
+            pending = 0 if kind & ~(Kind.FILL | Kind.ADV) else pending
+            kinds |= kind
+            label = bool(kind & Kind.LABEL) and not kind & ~(Kind.LABEL | Kind.FILL)
+            plain = plain and (label or not token[0].isalpha() or token in _NUMBERS)
+            if token in _CONNECTS or kind & Kind.BUT or _EAST.search(token):
+                connected = at > 0
+                at = -1 if at == 0 else at - 1
+                break
+        at -= 1
+    if 0 <= at < len(clause) - 1 and clause[at + 1] in _QUOTES and sum(one in _QUOTES for one in clause[: at + 1]) % 2:
+        quotes -= 1  # it closes what stands before
+    return _Walk(at, kinds, near, comma, connected, quotes, plain)
 
 
-def answers_nothing(scene: Scene, label: str, rest: str, colon: bool) -> bool:
-    """Whether a line `A: ...` gives no choice: a question, another option's text, or "A:" for "Answer:"."""
-    rest = rest.strip(" \t*_`\"'")[:_WIDE]
-    own = scene.texts.get(label)
-    answer = label == "A" and colon
-    if not own:
-        return answer and bool(re.match(r"(?:the|which|what|i)\b", rest, re.I)) and not scene.texts
-    given = plain(rest)
-    if given.startswith(own) and ends(given, len(own)):
-        return False
-    if rest.endswith("?"):
-        return True
-    if answer and _GIVES.match(given):
-        return True
-    if given.count(" ") < 3 or _EXPLAINS.match(given):
-        return False
-    words = tokens(given)
-    named = {name for name, text in scene.texts.items() if tokens(text) in words}
-    if named - {label}:
-        return label not in named or answer
-    return answer and not _speaks_of(scene, own, given)
+def _kind(clause: Sequence[str], at: int, comma: bool) -> int:
+    """The kind of a word, which may depend on the one before it."""
+    token = clause[at]
+    kind = WORDS.get(token, 0)
+    last = clause[at - 1] if at else ""
+    if token == "doubt" and last in ("no", "without"):
+        return Kind.ADV | Kind.FILL
+    if kind == 0 and "'" in token:
+        kind = WORDS.get(token.rpartition("'")[2], 0)
+    if (token in ("thought", "thoughts") and last == "second") or (
+        token == "second" and clause[at + 1 : at + 2] in (["thought"], ["thoughts"])
+    ):
+        return Kind.BUT
+    following = clause[at + 1] if at + 1 < len(clause) else ""
+    if token.isdigit():
+        return Kind.FILL if (at < 2 and following in (":", ")")) or following in ("sure", "certain", "confident") else 0
+    if (token, following) in _PAIRS or (token == "first" and following == ","):
+        return Kind.FILL
+    if token == "you" and following in ("answered", "chose", "picked", "selected", "said", "chosen", "wrote"):
+        return Kind.DOUBT
+    if token == "one" and last and last not in WORDS:  # "the red one"
+        return 0
+    if token == "example" and following == "of":  # "this is an example of ..."
+        return Kind.FILL
+    if token == "alternative" and following == ":":
+        return Kind.DOUBT
+    if token == "going" and last == "was":
+        return Kind.DOUBT
+    if token in _PLAUSIBLE and last in ("most", "best", "more"):
+        return Kind.GOOD
+    if token in ("options", "choices") and clause[at + 1 : at + 2] == [":"] and not WORDS.get(last, 0) & Kind.GOOD:
+        return 0
+    if token == "no":
+        return Kind.BUT if comma else Kind.NO
+    if token == "of" and last == "instead":
+        return Kind.NO
+    if token == "to" and last.startswith(("odpow", "odpov")):
+        return _L
+    if kind == 0 and not token.isascii() and _EAST.search(token):
+        for match in EAST_BEFORE.finditer(token):
+            kind |= getattr(Kind, (match.lastgroup or "fill").upper())
+        kind |= _L if kind & _N else 0
+    return kind
+
+
+def _outer(rest: Sequence[str], walk: _Walk) -> int:
+    """Kinds of words farther back in the clause; behind a comma only "if" and "since".
+
+    A noun only where no other verb is between; a link and a noun where unknown words stand behind both.
+    """
+    kinds, comma, linked = 0, walk.comma, bool(walk.kinds & _L)
+    for at in range(len(rest) - 1, -1, -1):
+        token = rest[at]
+        if (token in _CONNECTS and not comma) or token in ("but", "however") or (token == "and" and linked):
+            break
+        comma = comma or token == ","
+        kind = _kind(rest, at, False)
+        if token == "if" and "i" in rest and "another" not in rest and not {"had", "forced"}.isdisjoint(rest):
+            continue  # "if I had to guess, ..."
+        if comma:
+            kinds |= kind & (Kind.IF | Kind.WHY)
+            continue
+        if kind & Kind.LINK and token.isalpha():
+            kinds |= _L if not linked and not kinds & _N else 0
+            linked = not walk.kinds & _L
+        keep = _STOPS | Kind.LOOK | (Kind.NOUN if linked else 0)
+        kinds |= kind & keep
+        if linked and kind & Kind.LABEL and token != "one":
+            kinds |= _N
+    return kinds
+
+
+class After(Enum):
+    """What follows a label."""
+
+    END = "the clause ends"
+    WHY = "an explanation, or a contrast"
+    TEXT = "a colon, a bracket or a dash, and more"
+    GOOD = "it is correct"
+    BAD = "it is wrong"
+    OPEN = "a question, a condition, a doubt"
+    MORE = "the sentence goes on"
+
+
+_CLOSE = re.compile(r"[*_`\"'”’\]}$~」』】》]{0,6}")
+_YES, _CROSS = frozenset("✅✓✔☑"), frozenset("❌✗✘✖✕")
+_OF_WHY = Kind.WHY | Kind.BUT | Kind.SO | Kind.LIST
+_TURNS = frozenset(("first", "initially", "but", "though", "however"))
+
+
+def after(lower: str, end: int) -> After:
+    """Reads on from behind a label."""
+    closed = _CLOSE.match(lower, end)
+    end = closed.end() if closed else end
+    if end < len(lower) and lower[end] > "⺀" and (east := EAST_BEHIND.match(lower, end)):
+        return After[east.lastgroup.upper()] if east.lastgroup else After.MORE
+    tokens = _TOKEN.findall(lower, end, end + 110)
+    at, text, comma = 0, False, False
+    while at < len(tokens):
+        token = tokens[at]
+        if token in _YES or token in _CROSS:
+            return After.GOOD if token in _YES else After.BAD
+        if token == "?":
+            return After.OPEN
+        if token in _ENDS:
+            return After.TEXT if text or _goes_on(tokens, at) else After.END
+        if token == "(":
+            at, inside = _bracket(tokens, at)
+            if inside:
+                return inside
+        elif token in ",:=|>–—→-)" or token in _QUOTES or token == "->":
+            text, comma = text or token in ":=|–—-)>,", comma or token in ",–—-"
+        else:
+            if comma and _kind(tokens, at, False) & Kind.NO:
+                return After.END
+            return _words(tokens, at, text)
+        at += 1
+    return After.TEXT if text else After.END
+
+
+def _goes_on(tokens: Sequence[str], at: int) -> bool:
+    """Whether a dot belongs to the label, and a text follows in its line: "C. It is red"."""
+    return tokens[at] == "." and at + 1 < len(tokens) and tokens[at + 1] not in _ENDS
+
+
+def _bracket(tokens: Sequence[str], at: int) -> tuple[int, After | None]:
+    close = next((to for to in range(at, min(at + 16, len(tokens))) if tokens[to] == ")"), -1)
+    if close < 0:
+        return at, None
+    kinds = [WORDS.get(token, 0) for token in tokens[at + 1 : close]]
+    if 0 < len(kinds) < 4 and all(kinds):
+        if any(kind & (Kind.BAD | Kind.NO) for kind in kinds):
+            return close, After.BAD
+        if any(kind & Kind.GOOD for kind in kinds):
+            return close, After.GOOD
+    return close, None
+
+
+def _words(tokens: Sequence[str], at: int, text: bool) -> After:
+    """What the words behind a label say; `text`: a colon or dash stands before them."""
+    kinds, last, seems = 0, 0, False
+    first = _kind(tokens, at, False)
+    if first & Kind.IF:
+        return After.OPEN
+    if (first & _OF_WHY and not first & (Kind.GOOD | Kind.LINK)) or tokens[at] in ("over", "than", "versus", "vs"):
+        return After.WHY
+    word = tokens[at]
+    while at < len(tokens):
+        token = tokens[at]
+        kind = _kind(tokens, at, False)
+        if token == "?":
+            return After.OPEN
+        if not kind or token in _ENDS or token in ":,–—=|":
+            break
+        if kind & Kind.DOUBT and kinds & Kind.GOOD and not kinds & Kind.LINK:
+            break
+        if kind & (_OF_WHY | Kind.IF) and not kind & (Kind.GOOD | Kind.FILL) and kinds:
+            break
+        seems = seems or token in ("seems", "looks", "appears", "would")
+        kinds |= kind
+        last, word = kind, token
+        at += 1
+    stop = tokens[at] if at < len(tokens) else ""
+    if text and first & Kind.NO:  # "D: None of these"
+        return After.TEXT
+    if kinds & Kind.NO and stop in ("know", "sure"):
+        return After.OPEN
+    if kinds & Kind.NO or kinds & Kind.BAD:
+        return After.BAD if not (kinds & Kind.NO and kinds & Kind.BAD) else After.MORE
+    if kinds & Kind.MAYBE:
+        return After.OPEN
+    if kinds & (Kind.DOUBT | Kind.LOOK):
+        return After.TEXT if text else After.MORE
+    if tokens[at - 1] in _PARTLY and tokens[at - 2] in ("holds", "works", "fits", "applies"):
+        return After.OPEN
+    if "only" in tokens[max(0, at - 2) : at] and stop in ("when", "if", "for", "in", "where", "under"):
+        return After.OPEN
+    if kinds & Kind.WOULD and stop and stop not in _ENDS and stop != ",":
+        return After.OPEN
+    if stop in ("if", "unless") or (seems and not _TURNS.isdisjoint(tokens[at : at + 4])):
+        return After.OPEN
+    known = stop == "" or stop in _ENDS or stop in ",:–—|=" or bool(WORDS.get(stop, 0))
+    if text:
+        verdict = known and not kinds & Kind.LINK and kinds & (Kind.GOOD | Kind.NOUN) and not kinds & Kind.VERB
+        return After.GOOD if verdict and (last & Kind.GOOD or stop == "" or stop in _ENDS) else After.TEXT
+    predicate = (
+        known
+        or not last & Kind.GOOD
+        or not kinds & Kind.LINK
+        or word.endswith("s")
+        or ("the" not in tokens[:at] and not word.endswith("ly"))
+    )
+    if kinds & (Kind.GOOD | Kind.NOUN) and predicate:
+        return After.GOOD
+    return After.END if known and kinds and (stop == "" or stop in _ENDS or stop == ",") else After.MORE

@@ -14,7 +14,9 @@ from typing import Any
 Options = dict[str, str]
 
 _LETTERS = string.ascii_uppercase
-_LABELLED = re.compile(r"\s*[(\[]?([A-Z]|[a-z](?=[).\]])|\d{1,2}(?=[).:\]]))[)\].:、]{1,2}\s*(.*)", re.S)
+_LABELLED = re.compile(
+    r"\s*[(\[]?([A-Z]|[a-z](?=[).\]])|\d{1,2}(?=[).:\]]))(?:[)\].:、]{1,2}|\s[-–—](?=\s))\s*(.*)", re.S
+)
 _LINE = re.compile(
     r"^[ \t>*-]{0,6}(?:(?:Option|Choice)[ \t]+)?[(\[*]{0,3}([A-Z])[*]{0,2}[)\].:、][*]{0,2}[ \t]*(\S[^\n]*)$", re.M
 )

@@ -1,0 +1,343 @@
+"""Every place where a response names options: labels that stand alone, and the options' own texts."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from rsr.verifiers.mcq_options import Options, plain
+from rsr.verifiers.mcq_words import WORDS
+
+_WORD = r"A-Za-z0-9À-ɏЀ-ӿ"
+_MOST = 150
+"""So many places are looked at from either end of a text."""
+
+
+class Patterns(NamedTuple):
+    """How the labels of a question look. Each begins with a plain set of characters, which makes the search fast."""
+
+    alone: re.Pattern[str]
+    small: re.Pattern[str] | None
+    """In lower case: in brackets or quotes, or where a line ends."""
+    named: re.Pattern[str] | None
+    """In lower case behind "option"."""
+    last: re.Pattern[str] | None
+    """In lower case at the end of a text, or all of it."""
+
+
+class Question(NamedTuple):
+    """What is known of a question, prepared once."""
+
+    reference: frozenset[str]
+    options: Options
+    labels: frozenset[str]
+    several: bool
+    """Whether the reference names several labels."""
+    texts: dict[str, str]
+    """The options in the form in which texts are compared; without those of a single letter."""
+    needles: tuple[tuple[str, str], ...]
+    """What to look for in a text in lower case, and its label; the longest first."""
+    patterns: Patterns
+
+
+class Mention(NamedTuple):
+    """A place that names options."""
+
+    start: int
+    end: int
+    """Behind the label and what belongs to it: its brackets, its own text."""
+    labels: frozenset[str]
+    text: bool = False
+    """It is an option's text, without its label."""
+    either: bool = False
+    """Its labels are joined by "or"."""
+    clash: bool = False
+    """Beside the label stands the text of another option."""
+    bare: int = 0
+    """Where the label alone ends."""
+    both: bool = False
+    """It is a label with its own text."""
+
+
+def prepare(reference: frozenset[str], options: Options, unknown: frozenset[str]) -> Question:
+    """A question as the functions here want it; `unknown`: the labels where there are no options."""
+    texts = {label: plain(text) for label, text in options.items() if len(text) > 1 or text.isdigit()}
+    texts = {label: text for label, text in texts.items() if text}
+    labels = frozenset(options) or (unknown | reference)
+    needles = {(text, label) for label, text in texts.items()}
+    needles |= {(raw, label) for label in texts if (raw := options[label].strip(" .").lower())}
+    ordered = tuple(sorted(needles, key=lambda pair: (-len(pair[0]), pair)))
+    several = len(reference) > 1
+    return Question(reference, options, labels, several, texts, ordered, _patterns(labels, several))
+
+
+@lru_cache(maxsize=64)
+def _patterns(labels: frozenset[str], several: bool) -> Patterns:
+    letters = "".join(sorted(label for label in labels if len(label) == 1 and label.isalpha()))
+    numbers = "|".join(sorted((label for label in labels if not label.isalpha()), key=len, reverse=True))
+    behind = (
+        rf"(?![{_WORD}^#%°²³]|_[{_WORD}{{]|\+\+|\.\s?[A-Z]\.|['’](?!d[ıiuü]r)[A-Za-z]|-[A-Za-z0-9]|[.,]\d|[–—][A-Z](?![A-Za-z])|\|[A-Z]\b"
+        rf"|\.[A-Za-z]\.|\.[a-z]|\s?[=+]\s?(?:\d|\w\b))"
+    )
+    if numbers:
+        return Patterns(re.compile(rf"(?<![{_WORD}.+*/^=-])(?:{numbers}|[{letters or '!'}]){behind}"), None, None, None)
+    small = letters.lower()
+    word = rf"(?<![{_WORD}°\\+&])(?<![{_WORD}]['’._-])[{letters}]{{1,{len(letters)}}}"
+    one = rf"[{letters}](?<![{_WORD}°\\+&].)(?<![{_WORD}]['’._–—-].)"
+    return Patterns(
+        re.compile((word if several else one) + behind),
+        re.compile(rf"[(\[{{*`\"'“$:\n=] ?([{small}])(?=[)\].:*`\"'”}}$]|\s*\Z|\s*\n)(?<![{_WORD}][*'`].)"),
+        re.compile(rf" ([{small}])(?![{_WORD}'’])"),
+        re.compile(rf"(?:\A|\b(?:is|to|ans|option|choice|answer) )([{small}])(?=[).:]|\s*\Z)"),
+    )
+
+
+_TO_TEXT = re.compile(
+    r"[\s*_`\"'”’)\]}>$~]{0,8}(?:, i\.e\.,?|[.:,(\[–—=|/-]|=>|->|→|(?:which )?(?:is|says|i\.e\.,?)\b(?! not)|\\text\{)?"
+    r"[\s*_`\"'“‘(\[{$~:-]{0,8}"
+    r"(?:\\text(?:bf)?\{)?"
+)
+_TO_LABEL = re.compile(
+    r"[\s*_`\"'”’.)}$]{0,6}(?:=>|->|[(\[–—:→,|.=-]|is\b)[\s*_`\"'“(\[]{0,4}"
+    r"(?:(?:which is |i\.e\.,? |that is |letter |option |choice |corresponding to ){0,3})"
+    r"[*_(\[`\"']{0,4}"
+)
+_JOIN = re.compile(
+    r"[\s*_`\"'”’)\]}$.]{0,6}(?:,?\s{0,2}\b(?P<either>or|oder|ou|o|или|veya|atau|hoặc|或|或者)\b|(?P<slash>/)"
+    r"|,?\s{0,2}\b(?:and|und|et|e|y|и|va|dan|và|ve)\b|[,;&+、]|(?P<east>或者?|또는)|和|と|및|与)\s{0,3}"
+    r"(?:(?:also|maybe|perhaps|possibly|even|option|choice|both) ){0,2}[\s*_`\"'“(\[{$]{0,6}(?:\\text\{)?\s?"
+    r"(?:(?:option|choice) )?[(*]{0,2}"
+)
+
+
+def mentions(question: Question, text: str, lower: str) -> list[Mention]:
+    """What a text names, by position; labels that are joined ("A, B and C") are one mention."""
+    found = _labels(question, text, lower)
+    if question.needles:
+        found = _with_texts(question, text, lower, found)
+    return _joined(text, found) if len(found) > 1 else found
+
+
+def _labels(question: Question, text: str, lower: str) -> list[Mention]:
+    patterns = question.patterns
+    places = [match.span() for match in patterns.alone.finditer(text)]
+    if patterns.small and patterns.named and patterns.last:
+        small = [match.span(1) for match in patterns.small.finditer(text)]
+        for word in ("option", "choice", "answer"):
+            at = lower.find(word + " ")
+            while at >= 0:
+                match = patterns.named.match(text, at + len(word))
+                small += [match.span(1)] if match else []
+                at = lower.find(word + " ", at + 1)
+        tail = max(0, len(text) - 30)
+        small += [match.span(1) for match in patterns.last.finditer(text, tail) if tail == 0 or match.start() > tail]
+        places = sorted({*places, *small}) if small else places
+    if len(places) > 2 * _MOST:
+        places = places[:_MOST] + places[-_MOST:]
+    found = []
+    for start, end in places:
+        word = text[start:end]
+        if end - start > 1 and word.isalpha():
+            if len(set(word)) < len(word):
+                continue
+            labels = frozenset(word)
+        else:
+            labels = frozenset([word.upper()])
+        if not labels <= question.labels or (word in "AI" and _is_word(text, end)):
+            continue
+        if start and text[start - 1] in _OPENS and (close := _CLOSES.match(text, end)):
+            end = close.end()
+        found.append(Mention(start, end, labels, bare=end))
+    return found
+
+
+_OPENS = "([*_`\"'“{【「"
+_CLOSES = re.compile(r"[*_`\"']{0,3}[)\]】」”\"']")
+_WORDLIKE = re.compile(
+    r" (?!(?:is|was|because|since|as|for|which|and|or|but|with|due|given|seems|would|can|cannot|isn|not|only|instead"
+    r"|over|rather|if|the|it|i|so|then|from|based|in|by|are|could|must|should|has|does|doesn|says|here|there|also|fits|works"
+    r"|states|best|correct|to|while|at|when|where|alone|too|remains|holds|stands|makes|matches|ist|est|es|oder|ou|und|et"
+    r"|on|o|y|u|e|ou|that|this|we|be|will|may|might|looks|appears|who|ya|doğru|değil|как|так|richtig)\b)[a-zà-ÿ]"
+    r"|\s[A-Z][a-z]+ed\b"
+)
+
+
+def _is_word(text: str, end: int) -> bool:
+    """Whether an "A" or an "I" is an article or a pronoun: a word that says nothing of answers follows."""
+    return _WORDLIKE.match(text, end) is not None or (text[end - 1] == "I" and _PRONOUN.match(text, end) is not None)
+
+
+_PRONOUN = re.compile(r" (?!(?:is|because|since|as|or|seems|fits|works|and)\b)[a-z]|['’]")
+_EDGE_AFTER = re.compile(rf"[{_WORD}]|[.,]\d|[/^+]\w|%|['’]\w|-\w|−")
+_NUMBER_AFTER = re.compile(r"\s?[/^*+=−]\s?\w")
+
+
+def _with_texts(question: Question, text: str, lower: str, labels: list[Mention]) -> list[Mention]:
+    """The mentions of labels, with the texts of options: one that stands beside its label is part of its mention."""
+    taken: list[tuple[int, int, frozenset[str]]] = []
+    for needle, label in question.needles:
+        at, count = lower.find(needle), 0
+        while at >= 0 and count < _MOST:
+            end, count = at + len(needle), count + 1
+            if _edges(text, at, end, needle) and not any(start < end and at < stop for start, stop, _ in taken):
+                taken.append((at, end, frozenset([label])))
+            elif any((start, stop) == (at, end) for start, stop, _ in taken):
+                taken = [
+                    (start, stop, own | {label}) if (start, stop) == (at, end) else (start, stop, own)
+                    for start, stop, own in taken
+                ]
+            at = lower.find(needle, end)
+    if not taken:
+        return labels
+    taken.sort()
+    return _paired(question, text, [one for one in labels if not _within(one, taken)], taken)
+
+
+def _within(one: Mention, taken: list[tuple[int, int, frozenset[str]]]) -> bool:
+    return any(start <= one.start < end for start, end, _ in taken)
+
+
+def _edges(text: str, start: int, end: int, needle: str) -> bool:
+    """Whether an option's text is whole here: no word, number or formula runs into it."""
+    if start and (needle[0].isalnum() or needle[0] in "-\\√$"):
+        before = text[start - 1]
+        if (before.isalnum() and before.isascii()) or before in "_^":
+            return False
+        if needle[0] in "0123456789\\√" and _sign_before(text, start):
+            return False
+        if before == "{" and needle[0].isdigit() and not _TEXT_BOX.search(text, max(0, start - 12), start):
+            return False
+    if needle[-1].isdigit() and _NUMBER_AFTER.match(text, end):
+        return False
+    return not (end < len(text) and _EDGE_AFTER.match(text, end) is not None and needle[-1] not in "-/")
+
+
+_TEXT_BOX = re.compile(r"\\(?:boxed|fbox|text|textbf|mathbf|mathrm)\s?\{\Z")
+
+
+def _sign_before(text: str, start: int) -> bool:
+    """Whether a number is a part of a longer one: `-7`, `2.5` for 5, `a/3`."""
+    before = text[start - 1]
+    if before in ".,/^√±" and start > 1 and not text[start - 2].isspace():
+        return True
+    return before in "-−+√±/^" and (start < 2 or not text[start - 2].isdigit())
+
+
+_ARTICLE = re.compile(r"(?:the|an?) ", re.I)
+SAYS = re.compile(r" (?:is|are|was|has|have)\b(?! (?:the )?(?:correct|right|answer))")
+
+
+def _after_label_a(question: Question, text: str, start: int, own: frozenset[str]) -> bool:
+    """Whether an option's text stands after a capital A that is no article: "the answer is A cow"."""
+    return (
+        (text[max(0, start - 3) : start] == " A " or (start > 0 and text[start : start + 2] == "A "))
+        and "A" in question.labels - own
+        and not any(question.options[label].startswith("A ") for label in own)
+    )
+
+
+def _paired(
+    question: Question, text: str, labels: list[Mention], taken: list[tuple[int, int, frozenset[str]]]
+) -> list[Mention]:
+    starts = {start: (end, own) for start, end, own in taken}
+    used: set[int] = set()
+    found: list[Mention] = []
+    waiting: list[Mention] = []
+    for one in labels:  # "C: Mars"
+        link = _TO_TEXT.match(text, one.end)
+        place = link.end() if link else 0
+        if place not in starts and (article := _ARTICLE.match(text, place)):
+            place = article.end()
+        beside = starts.get(place) if link else None
+        if link is None or beside is None:
+            waiting.append(one)
+            continue
+        end, own = beside
+        bare_comma = "," in link[0] or not link[0].strip() or SAYS.match(text, end) is not None
+        if one.labels & own or len(one.labels) > 1:
+            used.add(place)
+            found.append(one._replace(end=end, both=True))
+        elif bare_comma and text[end : end + 1] not in ("", ".", "\n", ")", "*"):
+            waiting.append(one)
+        else:
+            used.add(place)
+            found.append(one._replace(end=end, clash=True))
+    by_start = {one.start: one for one in waiting}
+    for start, end, own in taken:
+        if start in used:
+            continue
+        link = _TO_LABEL.match(text, end) if by_start else None  # "Mars (C)"
+        beside_it = by_start.get(link.end()) if link else None
+        if link and beside_it and (beside_it.labels <= own or "(" in link[0]):
+            del by_start[beside_it.start]
+            found.append(
+                Mention(
+                    start,
+                    beside_it.end,
+                    beside_it.labels,
+                    clash=not beside_it.labels & own,
+                    bare=beside_it.end,
+                    both=True,
+                )
+            )
+        elif len(own) == 1:
+            clash = _after_label_a(question, text, start, own)
+            found.append(Mention(start, end, own, text=True, clash=clash, bare=end))
+    return sorted([*found, *by_start.values()])
+
+
+_ALONE = re.compile(r" (?:is|isn['’]t|was|has|can|can['’]t|cannot|does|would|seems|looks)\b")
+
+
+def _joined(text: str, found: list[Mention]) -> list[Mention]:
+    """Mentions that are joined by a comma, "and" or "or" become one."""
+    groups = [found[0]]
+    for one in found[1:]:
+        last = groups[-1]
+        link = _JOIN.match(text, last.end, one.start) if one.start - last.end < 40 else None
+        if link and _ALONE.match(text, one.end) and not (link["either"] or "and" in link[0]):
+            link = None  # "C; A is too small"
+        if one.labels & last.labels:
+            link = None
+        if link and link.end() == one.start and last.text == one.text:
+            either = last.either or one.either or bool(link["either"] or link["slash"] or link["east"])
+            clash = last.clash or one.clash
+            groups[-1] = last._replace(end=one.end, labels=last.labels | one.labels, either=either, clash=clash)
+        else:
+            groups.append(one)
+    return groups
+
+
+_MARK = re.compile(r"[*_`\"'”’}]{0,4}(?:(?P<mark>[:.)\]–—-])|,? i\.e\.)?[ \t*_`\"'“]{0,4}")
+_RUN = re.compile(r"[^\W_]+")
+_VERB = re.compile(r"\b(?:is|are|was|were|has|have|because|since|as|it['’]?s|this|that|i)\b")
+
+
+def foreign(question: Question, text: str, lower: str, mention: Mention, begins: bool) -> bool:
+    """Whether beside a label stands a short text that is not its option's: "B: Jupiter" where B is Mars.
+
+    `begins`: the label is the first of its line; then "A: ..." may stand for "Answer: ...".
+    """
+    own = question.texts.get(next(iter(mention.labels)), "") if len(mention.labels) == 1 else ""
+    link = _MARK.match(lower, mention.end)
+    if not own or mention.text or mention.end > mention.bare or link is None:
+        return False
+    if not (link["mark"] or "i.e." in link[0] or lower[mention.end - 1] == ")") or (link["mark"] == "." and not begins):
+        return False
+    line = lower[link.end() : link.end() + 160].split("\n")[0]
+    words = _RUN.findall(line)
+    if own.isdigit() and "=" in line:
+        return True
+    stems = {word[:5] for word in _RUN.findall(own) if word.isdigit() or (len(word) > 2 and word not in WORDS)}
+    if not words or not line[0].isascii() or not stems.isdisjoint(word[:5] for word in words):
+        return False
+    if begins and link["mark"] == ":" and mention.labels == {"A"} and not line.startswith(("because", "since")):
+        return True
+    if link["mark"] == "." and words[0] not in WORDS and text[link.end()].islower():
+        return True  # "C. elegans"
+    if line.startswith(("the ", "this ")) and len(words) > 2:
+        return False
+    said = re.split(r"[.,;] ", line)[0]
+    words = _RUN.findall(said)
+    return len(words) <= 4 and not all(word in WORDS for word in words) and not _VERB.search(said)

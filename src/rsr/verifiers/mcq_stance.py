@@ -1,0 +1,147 @@
+"""Whether the text commits to what it names at a place, and how firmly."""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from typing import NamedTuple
+
+from rsr.verifiers.mcq_beside import After, Before, after, before
+from rsr.verifiers.mcq_mentions import Mention
+from rsr.verifiers.mcq_words import Kind
+
+
+class Stance(IntEnum):
+    """What a text does with a label that it names."""
+
+    DENIED = -1
+    NONE = 0
+    LINE = 1
+    """A line begins with it: an answer, or an item of a list."""
+    WEAK = 2
+    """Plain words about the subject end in it: "the red planet is Mars"."""
+    FIRM = 3
+    """An answer phrase, "B is correct", "I choose B"."""
+
+
+class Read(NamedTuple):
+    """A mention, what stands beside it, and what that means."""
+
+    mention: Mention
+    before: Before
+    after: After
+    stance: Stance
+
+
+_UNREAL = Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE
+_OUTER = Kind.DOUBT | Kind.MAYBE | Kind.NO
+_SAYS = Kind.NOUN | Kind.VERB
+_ENDS = (After.END, After.WHY, After.TEXT)
+
+
+def read(mention: Mention, lower: str, floor: int) -> Read:
+    """Reads both sides of a mention; `floor`: where the mention before it ends."""
+    front, behind = before(lower, mention.start, floor), after(lower, mention.end)
+    if behind is After.MORE and not mention.text and (mention.end > mention.bare or lower[mention.end - 1] in ")]"):
+        behind = After.TEXT
+    stance = _stance(mention, front, behind)
+    if mention.text and stance is Stance.NONE and _affirms(mention, front, behind, lower):
+        stance = Stance.WEAK
+    return Read(mention, front, behind, stance)
+
+
+def _stance(mention: Mention, front: Before, behind: After) -> Stance:
+    kinds = front.kinds
+    if behind is After.OPEN:
+        return Stance.NONE
+    if behind is After.BAD:
+        return Stance.DENIED if not kinds & Kind.NO else Stance.NONE
+    asked_wrong = kinds & Kind.THING and kinds & Kind.LINK and kinds & (Kind.GOOD | Kind.BAD) and front.begins
+    if (kinds & Kind.NO and not asked_wrong) or (kinds & Kind.BAD and not kinds & Kind.THING):
+        return Stance.DENIED
+    if front.quoted or kinds & _UNREAL or front.outer & _OUTER:
+        return Stance.NONE
+    says = kinds & (Kind.NOUN | Kind.VERB) and not kinds & Kind.WOULD
+    if front.outer & Kind.IF and not (front.soft and says):
+        return Stance.NONE
+    if front.outer & Kind.LOOK and not says and behind is not After.GOOD:
+        return Stance.NONE
+    if mention.text and kinds & Kind.WOULD and not kinds & _SAYS:
+        return Stance.NONE
+    if behind is After.GOOD:
+        placed = front.begins or front.soft or kinds
+        return Stance.FIRM if placed and not kinds & Kind.WOULD else Stance.NONE
+    return _by_phrase(mention, front, behind)
+
+
+def _by_phrase(mention: Mention, front: Before, behind: After) -> Stance:
+    """The stance that the words before a label give it."""
+    kinds, near = front.kinds, front.near
+    placed = front.begins or front.soft
+    noun = bool(kinds & Kind.NOUN or front.outer & Kind.NOUN)
+    loose = bool(near & Kind.PREP) and not kinds & (Kind.VERB | Kind.MATCH | Kind.SO)
+    if noun and kinds & Kind.LINK and not loose:
+        return Stance.FIRM
+    if mention.both and kinds & Kind.LINK and not loose:
+        return Stance.FIRM  # "the longest river is the Nile (A)"
+    if behind not in _ENDS:
+        return Stance.NONE
+    if loose:
+        return Stance.NONE
+    if kinds & Kind.NOUN and placed and near & (Kind.NOUN | Kind.GOOD | Kind.LABEL):
+        return Stance.FIRM
+    if mention.text and behind is After.END and noun and front.outer & Kind.LINK:
+        return Stance.FIRM
+    if kinds & Kind.VERB and placed:
+        return Stance.FIRM
+    if near & Kind.LABEL and kinds & Kind.GOOD and placed:
+        return Stance.FIRM
+    if kinds & Kind.LABEL and kinds & (Kind.LINK | Kind.MATCH | Kind.SO):
+        return Stance.FIRM
+    if kinds & Kind.BUT and placed and (not mention.text or near & Kind.BUT):
+        return Stance.FIRM
+    if (placed and kinds & (Kind.SO | Kind.LINK)) or kinds & Kind.MATCH:
+        return Stance.FIRM
+    if front.begins and front.soft and kinds & Kind.WHY and behind is After.END and not mention.text:
+        return Stance.FIRM  # "Based on the above, C."
+    if front.soft and not kinds and front.outer & Kind.WHY and behind is After.END and not mention.text:
+        return Stance.FIRM
+    if front.line:
+        return Stance.LINE
+    if placed and kinds and not kinds & ~(Kind.ADV | Kind.FILL | Kind.LABEL) and near & (Kind.ADV | Kind.LABEL):
+        return Stance.LINE if kinds & Kind.LABEL and not kinds & Kind.ADV else Stance.FIRM
+    if front.begins and not kinds and behind is After.END:
+        return Stance.LINE
+    return Stance.NONE
+
+
+_STATES = re.compile(
+    r"(?:\b(?:is|are|was|were|equals?|means?|measures?|makes?|has|gives?|needs?|uses?|called|contains?|produces?|causes?"
+    r"|becomes?|made|produced|found|located|stored|ist|est|es|è|é|sont|sind|son|sono|=|(?:written|painted|composed|discovered|invented|created|made"
+    r"|produced|caused|founded|built|led|found|located|happened|began|started|occurred|ended|place|used|measured)"
+    r" (?:by|in|at|with|to measure))"
+    r"(?: (?:indeed|actually|simply|clearly|also known as|that|the definition of))?(?: (?:\w+ )?(?:in|at|on|from|by))?"
+    r"(?: (?:the|an?|la|le|el|il|die|der|das))?|是|は)[\s*_`\"'“]{0,4}\Z"
+)
+_LONG = 25
+_IS_THE = re.compile(
+    r"[*_`\"'”]{0,3} (?:(?:is|are|was|were) (?:indeed )?(?:the|what|an?)|(?:wrote|invented|discovered|painted|composed"
+    r"|founded|proposed|developed) (?:the|an?|it|this)?)\b"
+)
+
+
+def _affirms(mention: Mention, front: Before, behind: After, lower: str) -> bool:
+    """Whether plain words say it of the subject: "The red planet is Mars.", "Mars is the red planet."."""
+    if (
+        behind in (After.BAD, After.OPEN)
+        or front.kinds & (_UNREAL | Kind.NO)
+        or front.outer & (_OUTER | Kind.IF | Kind.LOOK)
+    ):
+        return False
+    if front.begins and not front.kinds & ~(Kind.FILL | Kind.SO):
+        return _IS_THE.match(lower, mention.end) is not None
+    if behind not in (After.END, After.WHY) or front.quoted or lower.startswith(" or ", mention.end):
+        return False
+    if front.soft and front.kinds & Kind.WHY and behind is After.END and mention.end - mention.start > _LONG:
+        return True
+    return _STATES.search(lower, max(0, mention.start - 60), mention.start) is not None
