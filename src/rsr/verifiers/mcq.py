@@ -60,7 +60,7 @@ class MCQ:
         Raises:
             ValueError: it is missing or names no option.
         """
-        _reference(_frozen(answer), _frozen(choices))
+        _question(_frozen(answer), _frozen(choices))
 
     def choices_of(self, text: str) -> Options | None:
         """The options in a prompt's text, or None."""
