@@ -6,6 +6,7 @@ same text  ──>  exact numbers  ──>  structure, part by part  ──>  al
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -14,7 +15,7 @@ from rsr.types import Reason, Verdict
 from rsr.verifiers.math_answer import final_answer
 from rsr.verifiers.math_compare import equal, is_number, no_number
 from rsr.verifiers.math_results import unevaluated
-from rsr.verifiers.math_text import clean
+from rsr.verifiers.math_text import clean, levelled
 
 _LONGEST = 20_000
 
@@ -39,11 +40,14 @@ class Math:
         if found is None:
             return Verdict(reason=Reason.NO_ANSWER)
         given = clean(found.text[:_LONGEST])
-        if not found.firm and not given.isdigit() and not _final(given, golds):
+        loose = not found.firm and not given.isdigit() and given not in golds and all(map(_is_number, golds))
+        if loose and unevaluated(given):  # `4 + 5` is no answer where a number is asked for, outside a box
             return Verdict(reason=Reason.NO_ANSWER)
         verdicts = [equal(gold, given) for gold in golds]
         if True in verdicts:
             return Verdict(score=1.0, extracted=given)
+        if loose and no_number(given):  # nor is `awesome`
+            return Verdict(reason=Reason.NO_ANSWER)
         return None if None in verdicts else Verdict(score=0.0, extracted=given)
 
     def __call__(
@@ -82,18 +86,16 @@ def _references(answer: Any) -> tuple[str, ...]:
     return golds
 
 
+_SENTENCE = re.compile(r"\banswer(?: is\b|:)", re.I)
+
+
 @lru_cache(maxsize=4096)
 def _reference(answer: str) -> str:
     """A reference as text: in a box, after `####` at the end of a solution, or as it is."""
-    if "\\boxed" in answer or "\\fbox" in answer or "####" in answer:
+    if "\\boxed" in answer or "\\fbox" in answer or "####" in answer or _SENTENCE.search(answer):
         found = final_answer(answer)
         answer = found.text if found else answer
-    return clean(answer)
-
-
-def _final(given: str, golds: tuple[str, ...]) -> bool:
-    """Whether a text can be the answer where a number is asked for: `4 + 5` and `awesome` can't, outside a box."""
-    return given in golds or not (unevaluated(given) or no_number(given)) or not all(map(_is_number, golds))
+    return clean(levelled(answer))
 
 
 @lru_cache(maxsize=4096)

@@ -8,20 +8,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from typing import Any
 
 from rsr.verifiers.math_numbers import exact
-from rsr.verifiers.math_text import Expression, clean, parsed
+from rsr.verifiers.math_text import Expression, clean, closing, parsed
+from rsr.verifiers.math_units import compound_amounts, same_date, same_time, same_unit
 
 Equal = Callable[[str, str], bool | None]
 
 _TEXT = re.compile(r"\\text\s?\{([^{}]*)\}")
-_SPACES = re.compile(r"\s+|\\(?=\s)")
+_SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)|\\(?=\s)")
 _TIMES = re.compile(r"\\cdot(?![a-zA-Z])|\\times(?![a-zA-Z])")
 _LETTERS = re.compile(r"[^\W\d_]+(?:[\s'-]+[^\W\d_]+)*")
 _MATRIX = re.compile(r"\\begin\s?\{([pbvBV]?matrix|array|cases)\}(?:\{[clr| ]+\})?(.*)\\end\s?\{\1\}", re.S)
 _BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?\s?_\s?(?:\{\s?(?:\\text\s?\{)?\s?)?(\d{1,2}|two|eight|ten|sixteen)\b[\s}]*")
 _BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
-_RATIO = re.compile(r"\s?([^:,=]{1,60})\s?:\s?([^:,=]{1,60})")
+_RATIO = re.compile(r"\s?([^:,=]{1,60}?)\s?(?::|(?<=\d) to (?=\d))\s?([^:,=]{1,60})")
 
 
 def equal(gold: str, given: str, algebra: Equal | None = None) -> bool | None:
@@ -37,10 +39,59 @@ def equal(gold: str, given: str, algebra: Equal | None = None) -> bool | None:
     """
     if _bare(gold) == _bare(given):
         return True
+    if "\\approx" in gold[1:] + given[1:]:
+        return _approximate(gold, given, algebra)
+    reading = _other_reading(gold, given)
+    if reading is not None and equal(*reading, algebra):
+        return True
+    for same in (compound_amounts, same_time, same_date):
+        verdict = same(gold, given)
+        if verdict is not None:
+            return verdict
     one, other = parsed(gold), parsed(given)
     if one.name and other.name and one.name != other.name and "=" in gold and "=" in given:
-        return _same_body(one, other, algebra) is True and _bare(one.name) == _bare(other.name)
+        return _same_body(one, other, algebra) is True and _same_name(one.name, other.name)
+    if bool(one.name) != bool(other.name) and "=" in one.body + other.body and "=" in gold and "=" in given:
+        return None if algebra is None else algebra(gold, given)
     return _same_body(one, other, algebra)
+
+
+def _same_name(one: str, other: str) -> bool:
+    """`x` and `x_1` may be the same, `x_1` and `x_2` not."""
+    first, second = _bare(one), _bare(other)
+    return first == second or first.partition("_")[0] == second or second.partition("_")[0] == first
+
+
+_LABELLED = re.compile(r"\\text\s?\{\s?\(?([A-E])[).]*\s?\}\s*(?:[:.]\s*)?(\S.*)|\(([A-E])\)\s+(\S.*)", re.S)
+_COMMA_DECIMAL = re.compile(r"[-+]?(?:\d{1,3}(?:[ .]\d{3})+|\d+),(?:\d{1,2}|\d{4,})|[-+]?0,\d+")
+
+
+def _approximate(gold: str, given: str, algebra: Equal | None) -> bool | None:
+    r"""`2\sqrt{3} \approx 3.46`: either side is the answer."""
+    verdicts = [
+        equal(one.strip(), other.strip(), algebra)
+        for one in gold.split("\\approx")[:3]
+        for other in given.split("\\approx")[:3]
+        if one.strip() and other.strip()
+    ]
+    return True if True in verdicts else None if None in verdicts else False
+
+
+def _other_reading(gold: str, given: str) -> tuple[str, str] | None:
+    """The pair with what is written as an option (`(C) 45`) or with a decimal comma (`3,75`) read as such."""
+    changed = False
+    texts = []
+    for text, partner in ((gold, given), (given, gold)):
+        new = text
+        label = _LABELLED.fullmatch(text)
+        if label and not _LABELLED.fullmatch(partner):
+            letter, rest = label[1] or label[3], label[2] or label[4]
+            new = letter if partner.strip("() .").removeprefix("\\text{(").rstrip(")}") == letter else rest
+        elif _COMMA_DECIMAL.fullmatch(text) and exact(_untexted(parsed(partner).body)) is not None:
+            new = text.replace(".", "").replace(" ", "").replace(",", ".")
+        changed = changed or new != text
+        texts.append(new)
+    return (texts[0], texts[1]) if changed else None
 
 
 def is_number(text: str) -> bool:
@@ -68,7 +119,7 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
     values = exact(_untexted(bodies[0])), exact(_untexted(bodies[1]))
     if values[0] is not None and values[1] is not None:
         return _same_quantity(one, other, values[0], values[1])
-    if one.unit and other.unit and one.unit != other.unit:
+    if one.unit and other.unit and one.unit != other.unit and same_unit(one.unit, other.unit) != 1:
         return False
     if not other.body or not one.body:
         return False
@@ -76,33 +127,26 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
         return True
     if "=" not in one.body and (last := _last_side(other.body)):
         return equal(one.body, last, algebra)
-    for compare in (_words, _bases, _ratios, _plus_minus, _matrices, _collections):
+    sets = [_NAMED_SETS.get(_bare(body).casefold()) for body in bodies]
+    if sets[0] or sets[1]:
+        return sets[0] == sets[1]
+    for compare in (_words, _bases, _ratios, _plus_minus, _matrices):
         verdict = compare(*bodies, algebra)
         if verdict is not None:
             return verdict
-    if algebra is None:
-        return None
-    return algebra(*bodies)
-
-
-# factor and dimension of the units that are converted
-_UNITS = {
-    **{
-        unit: (Fraction(factor), "m")
-        for unit, factor in {"mm": "1/1000", "cm": "1/100", "m": "1", "km": "1000"}.items()
-    },
-    **{unit: (Fraction(factor), "g") for unit, factor in {"mg": "1/1000", "g": "1", "kg": "1000"}.items()},
-    **{unit: (Fraction(factor), "l") for unit, factor in {"ml": "1/1000", "l": "1"}.items()},
-    **{unit: (Fraction(factor), "s") for unit, factor in {"s": "1", "min": "60", "h": "3600"}.items()},
-}
+    percents = [side.body + "%" if side.percent else side.body for side in (one, other)]
+    verdict = _collections(percents[0], percents[1], algebra)
+    if verdict is not None:
+        return verdict
+    return algebra(*bodies) if algebra else None
 
 
 def _same_quantity(one: Expression, other: Expression, gold: Fraction, given: Fraction) -> bool:
     if one.unit and other.unit and one.unit != other.unit:
-        first, second = _UNITS.get(one.unit), _UNITS.get(other.unit)
-        if first is None or second is None or first[1] != second[1]:
+        factor = same_unit(one.unit, other.unit)
+        if factor is None:
             return False
-        gold, given = gold * first[0], given * second[0]
+        gold *= factor
     if gold == given:
         return not (other.percent and not one.percent and abs(gold) < 1)  # 0.5% is not 0.5
     if one.percent != other.percent:
@@ -173,7 +217,14 @@ def _is_product(text: str) -> bool:
     return len(set(text)) == len(text) and len(text) < 5
 
 
-_SAME_WORDS = {"true": "yes", "false": "no"}
+_SAME_WORDS = {"true": "yes", "false": "no", "does not exist": "dne", "doesn't exist": "dne"}
+_NAMED_SETS = {
+    **dict.fromkeys(
+        ("allrealnumbers", "allreals", "realnumbers", "(-\\infty,\\infty)", "x\\in\\mathbb{r}", "\\mathbb{r}", "allrealnumbersx",
+         "(-\\infty,+\\infty)", "therealnumbers", "allx", "\\r", "\\reals"), "reals"),
+    **dict.fromkeys(("nosolution", "nosolutions", "\\emptyset", "emptyset", "theemptyset", "norealsolution", "norealsolutions",
+                     "nosolutionexists", "therearenosolutions"), "nothing"),
+}  # fmt: skip
 
 
 def _folded(text: str) -> str:
@@ -200,12 +251,22 @@ def _base(match: re.Match[str]) -> int:
 
 
 def _ratios(gold: str, given: str, algebra: Equal | None) -> bool | None:
+    if gold.count(":") > 1 and gold.count(":") == given.count(":"):
+        return _proportional([exact(part.strip()) for part in gold.split(":")], [exact(p.strip()) for p in given.split(":")])
     first, second = _RATIO.fullmatch(gold), _RATIO.fullmatch(given)
     if first is None and second is None:
         return None
     one = _quotient(first) if first else exact(gold)
     other = _quotient(second) if second else exact(given)
     return one == other if one is not None and other is not None else None
+
+
+def _proportional(gold: list[Fraction | None], given: list[Fraction | None]) -> bool | None:
+    pairs = list(zip(gold, given, strict=True))
+    if any(one is None or other is None or not one for one, other in pairs):
+        return None
+    factors = {other / one for one, other in pairs if one and other is not None}
+    return len(factors) == 1
 
 
 def _quotient(match: re.Match[str]) -> Fraction | None:
@@ -247,20 +308,47 @@ def _cells(text: str) -> list[list[str]] | None:
     return [[cell.strip() for cell in row.split("&")] for row in rows] or None
 
 
-_JOINER = re.compile(r"\\text\s?\{\s?(?:and|or)\s?\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|;")
+_JOINER = re.compile(r"\\text\s?\{\s?(?:and|or)\s?\}|\\(?:lor|land|vee)(?![a-zA-Z])|\s(?:或|和|及|oder|und|ou|et|или|и)\s|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|;")
+
+
+def _distinct(parts: list[str]) -> list[str]:
+    """Parts without those of the same value: `1/4, 25%` is one."""
+    values: dict[Any, str] = {}
+    for part in parts:
+        one = parsed(part)
+        value = exact(one.body)
+        values.setdefault(part if value is None else value / 100 if one.percent else value, part)
+    return list(values.values())
+
+
+def _named_parts(gold: str, given: str) -> tuple[str, str]:
+    """`x=3, y=4` against a tuple as `(3, 4)`, by the order of the names."""
+    texts = []
+    for text, partner in ((gold, given), (given, gold)):
+        parts = [part.partition("=") for part in _parts(text)[1]] if "=" in text and "=" not in partner else []
+        names = [name.strip() for name, _, _ in parts]
+        if len(set(names)) == len(names) > 1 and _parts(partner)[0] == "()":
+            ordered = sorted(parts, key=lambda part: part[0].strip())
+            text = "(" + ", ".join(value.strip() for _, _, value in ordered) + ")"
+        texts.append(text)
+    return texts[0], texts[1]
 
 
 def _collections(gold: str, given: str, algebra: Equal | None) -> bool | None:
     """Tuples, intervals, sets and plain lists, part by part; unions in any order."""
-    if "\\cup" in gold and "\\cup" in given:
-        return _unordered(
-            [part.strip() for part in gold.split("\\cup")], [part.strip() for part in given.split("\\cup")], algebra
-        )
+    unions = [_union(text) for text in (gold, given)]
+    if "\\cup" in gold + given and all(len(union) > 1 for union in unions):
+        return _unordered(unions[0], unions[1], algebra)
+    gold, given = _named_parts(gold, given)
     (kind, first), (other, second) = _parts(gold), _parts(given)
+    distinct = [_distinct(parts) if not brackets else parts for brackets, parts in ((kind, first), (other, second))]
+    if [len(parts) for parts in distinct] == [1, 1] and len(first) + len(second) > 2:
+        return equal(distinct[0][0], distinct[1][0], algebra)
+    first, second = distinct
     if len(first) < 2 and len(second) < 2 and not (kind == other == "{}"):
         if kind and kind == other:
             return equal(first[0], second[0], algebra) if first and second else None
-        if {kind, other} == {"{}", ""} and first and second:  # {5} and 5
+        if {kind, other} == {"{}", ""} and len(first) == len(second) == 1:  # {5} and 5
             return equal(first[0], second[0], algebra)
         return None
     if len(first) != len(second):
@@ -278,7 +366,14 @@ def _collections(gold: str, given: str, algebra: Equal | None) -> bool | None:
     if "" in (kind, other) or kind == other:
         tuples = "()" in (kind, other) and "=" not in gold + given
         return _ordered(first, second, algebra) if tuples else _unordered(first, second, algebra)
-    return False if "{}" not in (kind, other) else None
+    return False
+
+
+def _union(text: str) -> list[str]:
+    r"""The parts of `A \cup B`, and of `x < 1 or x > 2`."""
+    joint = r"\\cup(?![a-zA-Z])" if "\\cup" in text else r"\\text\s?\{\s?or\s?\}|\\lor(?![a-zA-Z])|\bor\b"
+    parts = [part.strip() for part in re.split(joint, text)]
+    return parts if "\\cup" in text or all(_relation(part) for part in parts) else [text]
 
 
 def _relation(text: str) -> bool:
@@ -291,6 +386,8 @@ def _parts(text: str) -> tuple[str, list[str]]:
     kind, inner = "", text
     if text.startswith("\\{") and text.endswith("\\}"):
         kind, inner = "{}", text[2:-2]
+    elif text.startswith("{") and text.endswith("}") and "," in text and closing(text, 0) == len(text) - 1:
+        kind, inner = "{}", text[1:-1]
     elif len(text) > 1 and text[0] + text[-1] in ("()", "[]", "(]", "[)") and _outer(text):
         kind, inner = text[0] + text[-1], text[1:-1]
     parts, depth, start = [], 0, 0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-_PLAIN = r"\d(?<![\w.]\d)[\d,]{0,20}(?:\.\d{1,20})?(?!\w)"
+_PLAIN = r"\d(?<![\w.]\d)(?:,?\d){0,20}(?:\.\d{1,20})?(?!\w)"
 _SIGNED = rf"(?:[-−(] ?)?[$€£]?{_PLAIN}\)?"
 _OPERATOR = (
     r"\s{0,2}(?:[-+*/×÷·⋅−–]|\bx\b|\\times\b|\\cdot\b|\\div\b|\b(?:plus|minus|times|mal|más|plus|fois|por|per"

@@ -1,0 +1,142 @@
+"""The words by which a response to a mathematics problem gives, denies, corrects or concludes an answer.
+
+Patterns only, in the languages that models answer in; `math_answer` and `math_prose` say what follows from them.
+"""
+
+from __future__ import annotations
+
+import re
+
+_VERB = (
+    r"(?:\bis\b|\bare\b|:|=|：|\bequals\b|\b(?:would|must|should|will) be\b|\bcomes? out to(?: be)?\b|\bturns out to be\b"
+    r"|\bbecomes\b|\n)"
+)
+_ABROAD = (
+    r"\b(?:die |unsere |la |notre |nuestra |il |het |o |a |nossa )?(?:end)?(?:antwort|antwoord|respuesta|réponse|risposta"
+    r"|resposta|jawaban(?:nya)?|cevap|yanıt|sonuç|odpowiedź|odpověď|svaret|svar|vastaus|válasz|răspunsul|resultado|résultat"
+    r"|risultato|ergebnis|lösung|solución|solution|solução|soluzione|wynik|hasil(?:nya)?|resultaat)\b"
+    r"(?: (?:finale?|correcta|correta|corretta|correcte|akhir(?:nya)?|definitiva|końcowa|lautet|eindelijke))*[ *_]{0,4}"
+    r"(?:\b(?:ist|lautet|es|est|è|é|is|är|er|on|to|adalah|ialah|daher|also|therefore|este|je)\b|:|=|\n)"
+    r"|\b(?:ответ|відповідь|отговор)\b(?: (?:равен|равна|такой))?[ *_]{0,4}[:：—–-]?"
+    r"|(?:答案|正确答案|最终答案|答え|解答|正解|정답|답)(?:\s?(?:应该|應該))?(?:\s?(?:是|为|為|等于|は|은|는|이))?"
+    r"|(?:đáp (?:án|số)|câu trả lời|kết quả)(?: (?:cuối cùng|đúng))?(?: (?:là|cần tìm là))?"
+    r"|(?:उत्तर|उत्तर है|जवाब|উত্তর|คำตอบ(?:สุดท้าย)?(?:คือ|เท่ากับ)?|คําตอบ(?:สุดท้าย)?(?:คือ|เท่ากับ)?|απάντηση(?: είναι)?"
+    r"|התשובה(?: היא)?|الإجابة(?: النهائية)?(?: هي)?|الجواب(?: هو)?|پاسخ|جواب)"
+)
+PHRASE = re.compile(
+    r"(?:(?P<word>\b(?:answers?|ans\b\.?|results?|solutions?))"
+    r"(?: (?:to|for|of|in) [^.\n:=?$]{1,80}?)?(?:,? (?:therefore|then|thus|hence|in this case),?)?[ *_)]{0,4}"
+    rf"{_VERB}(?P<denied> not\b|n['’]t\b)?|(?<![^\n])\**(?:A|Ans|答|解)\**[.:：](?=\s?\S)\**|{_ABROAD})[ \t*_:：]{{0,6}}",
+    re.I,
+)
+"""What an answer follows: `The final answer is`, `Answer:`, `答案是`; the group `denied`: "is not"."""
+
+LATER = re.compile(
+    r"(?:\b(?:but(?: rather)?|instead|rather)\b,?|[;.,—-]\s?(?:it|this|the (?:correct |right |true |actual )?(?:answer|value))"
+    r"(?: is|['’]s| should be)|\bit(?: is|['’]s| should be)\b)\s?(?:actually |really |just )?",
+    re.I,
+)
+"""What the right answer follows after one was denied: `not 14 but`."""
+
+UNREAL = re.compile(
+    r"(?:\b(?:if|suppose|assume|assuming|whether|(?:might|may|could|would|initially|first|originally) (?:think|thought|said"
+    r"|say|guess(?:ed)?)|thought|don['’]t think|not|wrong|incorrect|naive|tempting|previous|initial|another|intermediate"
+    r"|partial|wrong final|student['’]s|possible|alternative|mistaken|common)\b(?: that)?)"
+    r"[\s*_]{0,3}(?:the |our |my |final |correct ){0,3}\Z",
+    re.I,
+)
+"""What stands before a phrase that commits to nothing."""
+
+SUPPOSED = re.compile(r"(?:\A|[\n.!?;]\s*)(?:if|had|without|suppose|assuming|unless|were)\b[^.!?\n;]{1,200}\Z", re.I)
+"""A sentence that supposes something, up to its `would be`."""
+
+ADVERBS = re.compile(
+    r"(?:\s|\*\*|__|:|=(?!=)|(?:therefore|thus|indeed|then|simply|just|clearly|hence|now|approximately|about|exactly"
+    r"|equal to|given by|as follows|going to be|also|still|actually|probably|definitely|only|the|a total of|found to be"
+    r"|the number|the value|the expression|the sum|the fraction|the interval|the set|daher|also|donc|por lo tanto)\b,?)*+",
+    re.I,
+)
+"""What may stand between a phrase and its answer."""
+
+CORRECTION = re.compile(
+    r"\b(?:wait|actually|correction|correcting|corrected|no,|sorry|scratch that|mistake|oops|hmm|re-?check|i meant"
+    r"|let me (?:redo|recompute|recalculate|re-?check|reconsider|fix)|(?:is|was|that['’]s) (?:wrong|incorrect|not right)"
+    r"|i made an error|espera|warte|attendez|rather)\b|不对|更正|等等|わりました",
+    re.I,
+)
+"""Second thoughts."""
+
+CORRECTED = re.compile(
+    r"(?:\b(?:should (?:actually |instead |really )?be|(?:it|that|this)(?: is|['’]s)(?: actually| really)?|make (?:that|it)"
+    r"|must be|we (?:get|have|obtain)|which (?:is|gives)|i get|equals)|=|应该是|应为)\s?\*{0,2}(?=[-−$\\\d(])",
+    re.I,
+)
+"""What the new value of a correction follows."""
+
+AFFIRMED = re.compile(
+    r"\b(?:yes|indeed|correct|right|confirm(?:s|ed)?|checks? out|matches|consistent|verified|works|as expected)\b(?! answer)",
+    re.I,
+)
+DENIED = re.compile(r"\b(?:not|isn['’]t|wrong|incorrect|in correct|mistake|error)\b", re.I)
+
+DOUBT = re.compile(
+    r"\?\s*$|\b(?:not sure|unsure|cannot|can['’]t|could be|might be|may be|is not|isn['’]t|don['’]t know|no idea|unable"
+    r"|possible answers?|let me think|i guess either)\b",
+    re.I,
+)
+"""A sentence that commits to nothing."""
+
+CONCLUDES = re.compile(
+    r"\A[\s*_#>-]*(?:so|thus|therefore|hence|in total|altogether|finally|in conclusion|consequently|as a result|total|∴"
+    r"|\\therefore|overall|in all|it follows|we conclude|this means|accordingly|then|that means|now we have|and so|also gilt"
+    r"|daher|somit|folglich|also|por lo tanto|por tanto|entonces|donc|ainsi|par conséquent|quindi|pertanto|portanto|logo"
+    r"|jadi|dus|итак|значит|таким образом|следовательно|因此|所以|综上|故|したがって|よって|따라서|그러므로|vậy)\b",
+    re.I,
+)
+"""A sentence that draws a conclusion."""
+
+EXPLAINS = re.compile(
+    r"\A[\s*_#>(-]*(?:note|notice|check|to (?:check|verify|confirm|see)|verification|verify|let['’]?s (?:verify|check)"
+    r"|this is because|because|for example|e\.g\.|recall|let me know|i hope|remember|hint|here,|where|indeed|in other words"
+    r"|if you|step \d+|proof|explanation|remark|reason|don['’]t|feel free|we used|this makes sense|you can|as a check"
+    r"|double-check|sanity check|not\b)",
+    re.I,
+)
+"""A sentence that explains what was concluded before it."""
+
+CLAUSE = re.compile(
+    r"(?:,\s|;\s|\s)(?:and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|which means|which leaves"
+    r"|which gives|which makes|that is|i\.e\.|for a total of|this means|it follows that|we get|we have|then|resulting in"
+    r"|we find|we obtain)\b,?(?!\s(?:that|many|much|far|long|the)\b)|;\s|\\(?:implies|Rightarrow|therefore)\b|⇒|=>|→|∴",
+    re.I,
+)
+"""Where a new clause draws a conclusion inside a sentence."""
+
+REASON = re.compile(
+    r",?\s(?:because|since|as (?:the|there|we|it|each|he|she|they)|given that|due to|where|assuming|if|when|attained|achieved"
+    r"|(?:which )?occur(?:s|ring)|obtained|(?:and |but )?not(?= (?:just )?[$€£]?\d)|rather than|instead of|unlike|compared (?:to|with)"
+    r"|(?:which is |or )?(?:approximately|about|roughly)(?= [$€£]?\d))\b|\s?≈", re.I
+)
+"""Where a clause turns to its reasons."""
+
+COMMITS = re.compile(
+    r"(?:\b(?:is|are|be|equals?|equal to|becomes|was|were|there are|there were|totals?|totaling|leaves|leaving|remain(?:s|ing)?"
+    r"|(?:total|sum|average|profit|distance|speed|score|probability|mean|median|maximum|minimum|cost|price|length"
+    r"|area|volume) of)|=|:|≈)[\s*_$\"“(]*(?:\b(?:exactly|only|just|about|approximately|actually|really|now|therefore|also|a total of"
+    r"|going to be|still|thus|then|hence|indeed|equal to)\b[\s*_$]*){0,3}[\s*_$\"“(£€]*\Z",
+    re.I,
+)
+"""What stands right before a number that a sentence commits to."""
+
+ASIDE = re.compile(
+    r"(?:\b(?:of|of (?:the|these|those|his|her|their|all)|out of|from|from the|per|than|by|with|with the|after|before|if"
+    r"|every|the|these|those|all|when|between|among|step|steps?|problem|question|mod|base|until|to reach|over|minus"
+    r"|to (?:get|make|reach|buy|have|fill|cover|earn|feed|serve|travel|finish)|another|first|last|next|than the|page"
+    r"|equation|at|within|times|plus|original|initial|divided by|multiplied by|either|since|through)"
+    r"|\d\s?[-+*/×÷])[\s*_$\"“(£€]*(?:about |exactly |only )?[\s$\\£€]*\Z",
+    re.I,
+)
+"""What stands right before a number that is only mentioned."""
+
+BESIDE = re.compile(r"\b(?:for|in|to|on|at|within|across)(?: the| a)?[\s*_$]*\Z", re.I)
+"""The same, more weakly."""

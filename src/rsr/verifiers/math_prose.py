@@ -1,0 +1,209 @@
+"""The answer of a response that has no box and no answer phrase: in the last sentence that concludes.
+
+All numbers, formulas and expressions of the sentence are candidates. What the sentence commits to ("is 7", "= 7") comes
+before what it says ("she buys 7"), and that before what it mentions ("of the 7"); among equals the last one counts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from rsr.verifiers import math_cues as cues
+from rsr.verifiers.math_results import NUMBER, last_sum, result_in, speaks_of_sum
+from rsr.verifiers.math_units import unit as unit_of
+
+FORMULA = re.compile(
+    r"\$\$([^$]{1,2000}?)\$\$|\\\[(.{1,2000}?)\\\]|\\\((.{1,2000}?)\\\)"
+    r"|\\begin\{(?:align|equation|gather|multline)\*?\}(.{1,2000}?)\\end\{(?:align|equation|gather|multline)\*?\}"
+    r"|(?<![\\$\w])\$(?=[^\s$])([^$\n]{1,400}?)(?<![\s\\])\$(?!\w)",
+    re.S,
+)
+BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*|__([^_\n]{1,200})__")
+_NUMBER = re.compile(r"(?<![\w.])" + NUMBER)
+_SENTENCES = re.compile(r"(?<=[.!?。！？])(?=\s|[A-Z\u4e00-\u9fff])(?<!\b[A-Zv]\.)(?<!\bvs\.)(?<!\bapprox\.)|\n")
+_ATOM = r"(?:\d++(?:\.\d++)?|(?:sqrt|sin|cos|tan|cot|sec|csc|ln|log|exp|pi)(?![a-zA-Z])|[a-zA-Z](?![a-zA-Z'’])|[πθ√∞])"
+_PIECE = rf"[(\[]{{0,3}}[-−+]?{_ATOM}[)\]]{{0,3}}[²³⁴⁵⁶ⁿ!°]?"
+_EXPRESSION = re.compile(
+    rf"(?<![\w$\\.,])[-−]?{_PIECE}(?:(?:\s?(?:[-−+*/^×·÷<>≤≥=]|\*\*|<=|>=)\s?|(?=[a-zA-Z(√π])){_PIECE}){{1,60}}(?![\w$\\])(?!\.\d)"
+)
+_TUPLE = re.compile(r"(?<![\w)])[(\[{]\s?[^()\[\]{}\s,]{1,20}(?:,\s?[^()\[\]{}\s,]{1,20}){1,5}\s?[)\]}](?!\w)")
+_JOINT = re.compile(r"[\s$]*(?:,|;|,?\s?and|,?\s?or|und|et|y|e|和|&)[\s$]*")
+_SPELLED = re.compile(
+    r"\b(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?"
+    r"|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|zero"
+    r"|(?:one|a)(?= (?:hundred|thousand|million)))(?:[- ](?:hundred|thousand|million|and|twenty|thirty|forty|fifty|sixty"
+    r"|seventy|eighty|ninety|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w{3,5}teen)){0,6}\b",
+    re.I,
+)
+_UNIT_AFTER = re.compile(
+    r"[ ~-]?((?:(?:square|cubic|sq\.?) )?[a-zA-Z°£€%²³]{1,12}(?:\s?\^\s?[23]|[²³])?(?:\s?(?:/|per )\s?[a-zA-Z]{1,10}(?:\^?[23²])?)?"
+    r"|\\text\{[^{}]{1,20}\})"
+)
+_NAME = re.compile(
+    r"\b(?:is|are|was|on)\s+(?:(?:the|a|an)\s)?(?:\*\*([A-Za-z][^*\n]{0,40}?)\.?\*\*|([A-Z][a-z]+(?:\s[A-Z][a-z]+)?))[\s.!]*\Z"
+)
+_PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
+
+
+class Candidate(NamedTuple):
+    """A value that a sentence names."""
+
+    text: str
+    start: int
+    end: int
+
+
+def formula_of(match: re.Match[str]) -> str:
+    """The content of a `FORMULA`; of several lines the last one."""
+    content = next(group for group in match.groups() if group)
+    if "\\\\" in content and not re.search(r"\\begin\s?\{(?:[pbvBV]?matrix|array|cases)", content):
+        content = re.sub(r"\\(?:begin|end)\s?\{[a-z]+\*?\}", " ", content)
+        rows = [row for row in re.split(r"\\\\(?:\[[^\]]{0,8}\])?", content) if re.search(r"\w", row)]
+        content = rows[-1].replace("&", " ") if rows else content
+    return content.strip()
+
+
+def with_unit(text: str, end: int) -> int:
+    """The position after the unit of measure that follows a number, else where the number ends."""
+    match = _UNIT_AFTER.match(text, end)
+    while match:
+        name = match[1]
+        plain = re.sub(r"\\text\{([^{}]*)\}", r"\1", name).replace("²", "^2").replace("³", "^3")
+        if unit_of(plain) is not None and (len(plain) > 1 or not text[match.end() : match.end() + 1].isalnum()):
+            return match.end() if not (plain == "in" or plain in ("a", "A", "s", "h")) else end
+        shorter = name.rpartition(" per ")[0] or name.rpartition("/")[0]
+        match = re.compile(rf"[ ~-]?({re.escape(shorter)})").match(text, end) if shorter else None
+    return end
+
+
+def last_value(text: str) -> str | None:
+    """The value of the last sentence that concludes, or None."""
+    sentences = [sentence for sentence in _SENTENCES.split(text[-1500:]) if sentence.strip()][-7:]
+    for at in range(len(sentences) - 1, -1, -1):
+        sentence = sentences[at]
+        if not re.search(r"[\d$\\]", sentence) and not _SPELLED.search(sentence):
+            name = _NAME.search(sentence)
+            if name and cues.CONCLUDES.match(sentence) and not cues.DOUBT.search(sentence):
+                return name[1] or name[2]
+            continue
+        explains = cues.EXPLAINS.match(sentence)
+        if explains and any(cues.CONCLUDES.match(earlier) for earlier in sentences[max(0, at - 3) : at]):
+            continue
+        if cues.DOUBT.search(sentence):
+            return None
+        found = _value(sentence)
+        if found is not None:
+            return found or None
+    return None
+
+
+def _value(sentence: str) -> str | None:
+    """The value of a sentence; "" where it has numbers and gives none, None where it has no number."""
+    bold = [match[1] or match[2] for match in BOLD.finditer(sentence)]
+    if bold and re.search(r"\d", bold[-1]):
+        inner = _value(bold[-1])
+        if inner:
+            after = sentence[sentence.rfind(bold[-1]) + len(bold[-1]) :]
+            unit = with_unit(after.lstrip("*_"), 0) if inner[-1:].isdigit() else 0
+            return inner + " " + after.lstrip("*_")[:unit].strip() if unit else inner
+    has_formula = FORMULA.search(sentence)
+    if not has_formula:
+        result = result_in(sentence)
+        if result:
+            at = sentence.rfind(result) + len(result)
+            return sentence[at - len(result) : with_unit(sentence, at)]
+        if speaks_of_sum(sentence):
+            return ""
+    clauses = [clause for clause in cues.CLAUSE.split(sentence) if clause]
+    for clause in reversed(clauses):
+        reason = cues.REASON.search(clause)
+        said = clause[: reason.start()] if reason else clause
+        for part in (said, clause):
+            whole = _right_side(part) or last_sum(part)
+            if whole:
+                return whole
+            chosen = _chosen(part, _candidates(part))
+            if chosen:
+                return chosen
+    return None
+
+
+def _right_side(clause: str) -> str | None:
+    """What stands alone after the last `=`: `2√5` of `x = 2√5`."""
+    if "=" not in clause or FORMULA.search(clause):
+        return None
+    left, _, right = clause.rpartition("=")
+    right = right.strip(" .*_`!")
+    if not re.search(r"\w", right) or _PROSE.search(right):
+        return None
+    again = re.search(r"(?:\A|[^\w])(\w{1,2}\s?=\s?[^=]{1,40}?(?:,|\bor\b|\band\b)\s?\w{1,2}\s?=\s?)\Z", left + "=")
+    return f"{again[1]}{right}" if again else right
+
+
+def _candidates(clause: str) -> list[Candidate]:
+    found = [Candidate(formula_of(match), match.start(), match.end()) for match in FORMULA.finditer(clause)]
+    taken = [(candidate.start, candidate.end) for candidate in found]
+    for pattern in (_TUPLE, _EXPRESSION, _NUMBER):
+        for match in pattern.finditer(clause):
+            if any(start < match.end() and match.start() < end for start, end in taken):
+                continue
+            text = match[0].strip(" .")
+            if pattern is _EXPRESSION and not re.search(r"\d|[a-zA-Z].*[a-zA-Z]", text):
+                continue
+            text = _evaluated(text)
+            found.append(Candidate(text, match.start(), match.end()))
+            taken.append((match.start(), match.end()))
+    if not found:
+        found = [Candidate(match[0], match.start(), match.end()) for match in _SPELLED.finditer(clause)]
+    return _compounds(clause, sorted(found, key=lambda candidate: candidate.start))
+
+
+def _evaluated(text: str) -> str:
+    """`72` of `48 + 24 = 72`; `x = 72` stays."""
+    if "=" not in text or re.search(r"[<>]", text):
+        return text
+    left, _, right = text.rpartition("=")
+    return text if re.fullmatch(r"\s?[a-zA-Z]\s?", left) else right.strip()
+
+
+def _compounds(clause: str, found: list[Candidate]) -> list[Candidate]:
+    """Each with its unit of measure, and `3 hours 20 minutes` as one."""
+    joined: list[Candidate] = []
+    for candidate in found:
+        end = with_unit(clause, candidate.end)
+        text = f"{candidate.text} {clause[candidate.end : end].strip(' ~-')}" if end > candidate.end else candidate.text
+        new = Candidate(text, candidate.start, end)
+        if joined and end > candidate.end and joined[-1].text[-1:].isalpha():
+            between = clause[joined[-1].end : candidate.start]
+            first, second = (unit_of(one.text.rpartition(" ")[2]) for one in (joined[-1], new))
+            if first and second and first.dimension == second.dimension and between.strip() in ("", "and", ",", ", and"):
+                new = Candidate(clause[joined[-1].start : end], joined[-1].start, end)
+                joined.pop()
+        joined.append(new)
+    return joined
+
+
+def _chosen(clause: str, found: list[Candidate]) -> str | None:
+    if not found:
+        return None
+    weights = [_weight(clause, candidate) for candidate in found]
+    best = max(weights)
+    at = len(weights) - 1 - weights[::-1].index(best)
+    first, last = at, at
+    while first > 0 and _JOINT.fullmatch(clause, found[first - 1].end, found[first].start):
+        first -= 1
+    while last + 1 < len(found) and _JOINT.fullmatch(clause, found[last].end, found[last + 1].start):
+        last += 1
+    return ", ".join(candidate.text for candidate in found[first : last + 1])
+
+
+def _weight(clause: str, candidate: Candidate) -> int:
+    if re.fullmatch(r"\\?[a-zA-Z]+(?:_\w)?|[a-zA-Z]\([a-zA-Z]\)", candidate.text):
+        return -1  # `$n$` names what is asked for
+    before = clause[max(0, candidate.start - 48) : candidate.start]
+    if cues.COMMITS.search(before) or re.match(r"\\?\w{1,8}(?:\(\w\))?\s?=", candidate.text):
+        return 3
+    if cues.ASIDE.search(before):
+        return 0
+    return 1 if cues.BESIDE.search(before) else 2
