@@ -68,7 +68,13 @@ class Math:
         golds = _references(answer)
         if math_symbolic.too_large(given) or any(math_symbolic.too_large(gold) for gold in golds):
             return Verdict(reason=Reason.UNVERIFIABLE, extracted=given[:200], detail="too large to be compared")
-        right = any(equal(gold, given, math_symbolic.same) for gold in golds)
+        try:
+            right = any(equal(gold, given, math_symbolic.same) for gold in golds)
+        except MemoryError:
+            raise
+        except Exception as cause:  # sympy raises all kinds, and would so again
+            detail = f"the algebra failed: {type(cause).__name__}: {cause}"[:200]
+            return Verdict(reason=Reason.UNVERIFIABLE, extracted=given, detail=detail)
         return Verdict(score=float(right), extracted=given)
 
     def warm(self) -> None:

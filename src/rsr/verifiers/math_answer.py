@@ -26,7 +26,7 @@ class Answer(NamedTuple):
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}(?=[{\d\w\\])|<\|begin_of_box\|>")
 _JOINT = re.compile(
-    r"[\s$.,;:&]*(?:\\text\{\s*(?:and|or)\s*\}|and|or|,|;|y|und|et|和)?[\s$.,;:&]*(?:[a-zA-Z](?:_\{?\w\}?)? ?= ?)?\$?"
+    r"[\s$.,;:&]*(?:\\text\{\s*(?:and|or)\s*\}|and|or|,|;|y|und|et|和|\(?[b-e]\))?[\s$.,;:&]*(?:[a-zA-Z](?:_\{?\w\}?)? ?= ?)?\$?"
 )
 _JOINED = re.compile(r"\b(?:and|or)\b|,")
 _DEDUCED = re.compile(
@@ -47,10 +47,10 @@ _NUMBER = re.compile(r"(?<![\w.])" + NUMBER)
 _STOP = re.compile(
     r"(?:[,.;!?]?\s+|\b)(?:because|since|as (?:the|we|it|there)|which|where|when|so|for|given|based|after|by|from|if"
     r"|but|however|that|in this|in the|per the|making|meaning|rounded|considering|using|with|not)\b"
-    r"|[.!?](?=\s|$)(?<!\d\.\d)(?<!\b[ap]\.m\.)|\n|。|；",
+    r"|(?<!\.\.)[.!?](?=\s|$)(?<!\d\.\d)(?<!\b[ap]\.m\.)|\n|。|；",
     re.I,
 )
-_SAYS = re.compile(r"\b(?:is|are|has|have|takes?|costs?|gets?|needs?|there)\b|(?<=\w) ?=")
+_SAYS = re.compile(r"\b(?:is|are|has|have|takes?|costs?|gets?|needs?|there)\b|[a-zA-Z]{3} ?=")
 _PARAGRAPH = re.compile(r"\n\s*\n|\n[#*_ ]*(?:explanation|reasoning|justification|solution|check|note)\b", re.I)
 _COMPOSED = re.compile(r"\d ?(?:[-+*×−]|\\times|\\cdot) ?\d|\bof\b|(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 _WORKED_OUT = re.compile(rf"[a-z]\s(?:is|equals|makes|gives)\s(?:equal to\s)?({NUMBER})[\"'”.]{{0,2}}\Z", re.I)
@@ -240,7 +240,7 @@ def _first_expression(text: str) -> str | None:
         return _formulas(text, formula)
     stop = _STOP.search(text)
     head = (text[: stop.start()] if stop else text).strip(" *_`\"'")
-    if not head or head.lower().startswith(("not ", "unknown", "unclear", "a ", "an ", "to ")):
+    if not head or re.match(r"not |unknown|unclear|(?:a|an|to) (?!(?:dozen|hundred|thousand|million|half|third|quarter)\b)", head, re.I):
         return None
     if _FOREIGN.search(head) and re.search(r"\d", head) and not _NUMBER.match(head):
         return last_value(head)
@@ -265,6 +265,8 @@ def _number_with(head: str, number: re.Match[str]) -> str:
         return number[0]
     if _SECOND_PART.match(head, number.end()) or _MORE_NUMBERS.match(head, number.end()):
         return head
+    if re.match(r"\s(?:of|in|for|per|to|on)\b(?! base)(?! \d)", head[number.end() :]):
+        return number[0]
     if _PROSE.search(head[number.end() :]):
         words = head[number.end() :].split()
         return head if len(words) <= 3 else head[: with_unit(head, number.end())]

@@ -119,6 +119,9 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
     values = exact(_untexted(bodies[0])), exact(_untexted(bodies[1]))
     if values[0] is not None and values[1] is not None:
         return _same_quantity(one, other, values[0], values[1])
+    angles = [_angle(side, partner) for side, partner in ((one, other), (other, one))]
+    if angles[0] != one.body or angles[1] != other.body:
+        return algebra(angles[0], angles[1]) if algebra else None
     if one.unit and other.unit and one.unit != other.unit and same_unit(one.unit, other.unit) != 1:
         return False
     if not other.body or not one.body:
@@ -130,7 +133,7 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
     sets = [_NAMED_SETS.get(_bare(body).casefold()) for body in bodies]
     if sets[0] or sets[1]:
         return sets[0] == sets[1]
-    for compare in (_words, _bases, _ratios, _plus_minus, _matrices):
+    for compare in (_words, _residues, _bases, _ratios, _plus_minus, _matrices):
         verdict = compare(*bodies, algebra)
         if verdict is not None:
             return verdict
@@ -139,6 +142,12 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
     if verdict is not None:
         return verdict
     return algebra(*bodies) if algebra else None
+
+
+def _angle(side: Expression, partner: Expression) -> str:
+    r"""Degrees in radians, where the other side is a multiple of pi: `120^\circ` and `\frac{2\pi}{3}`."""
+    degrees = side.unit.startswith("degree") and "\\pi" in partner.body and "\\pi" not in side.body
+    return f"\\frac{{\\pi}}{{180}}\\cdot ({side.body})" if degrees else side.body
 
 
 def _same_quantity(one: Expression, other: Expression, gold: Fraction, given: Fraction) -> bool:
@@ -205,6 +214,7 @@ def _words(gold: str, given: str, algebra: Equal | None) -> bool | None:
     if all(plain) and (len(first) > 1 or len(second) > 1 or "text" in gold + given):
         same = _folded(first) == _folded(second)
         may_be_products = "text" not in gold + given and max(len(first), len(second)) < 4
+        may_be_products = may_be_products and not (first.isupper() and second.isupper())  # AB, XIV
         return None if may_be_products and not same else same
     if plain[0] and len(first) > 3 and not _is_product(first):
         return False if exact(given) is not None else None
@@ -230,6 +240,19 @@ _NAMED_SETS = {
 def _folded(text: str) -> str:
     text = " ".join(text.casefold().split())
     return _SAME_WORDS.get(text, text.removeprefix("the "))
+
+
+_RESIDUE = re.compile(r"(-?\d{1,30})\s?(?:\(\s?)?(?:\\[pb]?mod(?![a-z])|\(?\\text\s?\{\s?mod\s?\}|\(?mod)\s?\{?\s?(\d{1,30})\s?\}?\)?")
+
+
+def _residues(gold: str, given: str, algebra: Equal | None) -> bool | None:
+    r"""`3 \pmod 7`: a residue class, or the number alone on one side."""
+    first, second = _RESIDUE.fullmatch(gold), _RESIDUE.fullmatch(given)
+    if first and second:
+        return first[2] == second[2] and int(second[2]) > 0 and (int(first[1]) - int(second[1])) % int(second[2]) == 0
+    one = exact(first[1]) if first else exact(gold)
+    other = exact(second[1]) if second else exact(given)
+    return one == other if (first or second) and one is not None and other is not None else None
 
 
 def _bases(gold: str, given: str, algebra: Equal | None) -> bool | None:
@@ -287,7 +310,7 @@ def _signs(text: str) -> list[str]:
 
 
 def _matrices(gold: str, given: str, algebra: Equal | None) -> bool | None:
-    first, second = _cells(gold), _cells(given)
+    first, second = _cells(_nested(gold)), _cells(_nested(given))
     if first is None and second is None:
         return None
     if first is None or second is None:  # a vector may be written as a tuple
@@ -298,6 +321,14 @@ def _matrices(gold: str, given: str, algebra: Equal | None) -> bool | None:
     if [len(row) for row in first] != [len(row) for row in second]:
         return False
     return _ordered([cell for row in first for cell in row], [cell for row in second for cell in row], algebra)
+
+
+def _nested(text: str) -> str:
+    """`[[1, 2], [3, 4]]` as a matrix."""
+    if not text.startswith("[[") or not text.endswith("]]") or len(text) > 2000:
+        return text
+    rows = [row.strip(" [],").replace(",", "&") for row in text.split("]")]
+    return "\\begin{matrix}" + "\\\\".join(row for row in rows if row) + "\\end{matrix}"
 
 
 def _cells(text: str) -> list[list[str]] | None:

@@ -53,7 +53,7 @@ SUPPOSED = re.compile(r"(?:\A|[\n.!?;]\s*)(?:if|had|without|suppose|assuming|unl
 ADVERBS = re.compile(
     r"(?:\s|\*\*|__|:|=(?!=)|(?:therefore|thus|indeed|then|simply|just|clearly|hence|now|approximately|about|exactly"
     r"|equal to|given by|as follows|going to be|also|still|actually|probably|definitely|only|the|a total of|found to be"
-    r"|the number|the value|the expression|the sum|the fraction|the interval|the set|daher|also|donc|por lo tanto)\b,?)*+",
+    r"|(?:number|value|expression|sum|fraction|interval|set|point|ordered pair|pair|equation|function|matrix)(?! of\b)|daher|also|donc|por lo tanto)\b,?)*+",
     re.I,
 )
 """What may stand between a phrase and its answer."""

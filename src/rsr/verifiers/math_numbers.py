@@ -14,6 +14,7 @@ from fractions import Fraction
 _BITS = 20_000
 _LONGEST = 400
 _PLAIN = re.compile(r"[+-]?\d{1,18}")
+_HEXADECIMAL = re.compile(r"0[xX][0-9a-fA-F]{1,64}|0b[01]{1,200}")
 _TOKEN = re.compile(
     r"\s*(?:(?P<repeat>\d*\.\d*?(?:\\overline\{(\d+)\}|\((\d+)\)|\\dot\{?(\d)\}?(?:\\dot\{?(\d)\}?)?))"
     r"|(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4}(?!\d))?)(?P<dots>\.\.\.|\\ldots|\\dots)?"
@@ -42,6 +43,8 @@ def exact(text: str) -> Fraction | None:
         return None
     if text.isdigit():
         return Fraction(int(text)) if len(text) < 4000 else None
+    if _HEXADECIMAL.fullmatch(text):
+        return Fraction(int(text, 0))
     if len(text) > _LONGEST or not _SAFE.fullmatch(text):
         return None
     text = _THOUSANDS.sub(lambda match: re.sub(r"[ ,_'’]", "", match[0]), text)

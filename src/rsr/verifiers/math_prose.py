@@ -27,7 +27,7 @@ _PIECE = rf"[(\[]{{0,3}}[-−+]?{_ATOM}[)\]]{{0,3}}[²³⁴⁵⁶ⁿ!°]?"
 _EXPRESSION = re.compile(
     rf"(?<![\w$\\.,])[-−]?{_PIECE}(?:(?:\s?(?:[-−+*/^×·÷<>≤≥=]|\*\*|<=|>=)\s?|(?=[a-zA-Z(√π])){_PIECE}){{1,60}}(?![\w$\\])(?!\.\d)"
 )
-_TUPLE = re.compile(r"(?<![\w)])[(\[{]\s?[^()\[\]{}\s,]{1,20}(?:,\s?[^()\[\]{}\s,]{1,20}){1,5}\s?[)\]}](?!\w)")
+_TUPLE = re.compile(r"\[\[[^\n]{1,80}?\]\]|(?<![\w)])[(\[{]\s?[^()\[\]{}\s,]{1,20}(?:,\s?[^()\[\]{}\s,]{1,20}){1,5}\s?[)\]}](?!\w)")
 _JOINT = re.compile(r"[\s$]*(?:,|;|,?\s?and|,?\s?or|und|et|y|e|和|&)[\s$]*")
 _SPELLED = re.compile(
     r"\b(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?"
@@ -133,12 +133,17 @@ def _right_side(clause: str) -> str | None:
     """What stands alone after the last `=`: `2√5` of `x = 2√5`."""
     if "=" not in clause or FORMULA.search(clause):
         return None
-    left, _, right = clause.rpartition("=")
+    sides, _, right = clause.rpartition("=")
     right = right.strip(" .*_`!")
     if not re.search(r"\w", right) or _PROSE.search(right):
         return None
-    again = re.search(r"(?:\A|[^\w])(\w{1,2}\s?=\s?[^=]{1,40}?(?:,|\bor\b|\band\b)\s?\w{1,2}\s?=\s?)\Z", left + "=")
-    return f"{again[1]}{right}" if again else right
+    again = re.search(r"(?:\A|[^\w])(\w{1,2}\s?=\s?[^=]{1,40}?(?:,|\bor\b|\band\b)\s?\w{1,2}\s?=\s?)\Z", sides + "=")
+    if again:
+        return f"{again[1]}{right}"
+    left = sides.rpartition("=")[2].strip(" .*_`")
+    if re.search(r"[a-zA-Z]", left) and not _PROSE.search(left) and re.fullmatch(r"[\w\s+*/^()²³.−-]{1,60}", left):
+        return f"{left} = {right}"
+    return right
 
 
 def _candidates(clause: str) -> list[Candidate]:

@@ -102,6 +102,8 @@ def clean(text: str) -> str:
         text = _WORDS.sub(lambda match: _WORD[match[1]] if match[1] in _WORD else f"\\{match[1]} ", text)
     text = _grouped(text, "\\sqrt", "^")
     text = _SPACE.sub(" ", text).strip()
+    if "base" in text or " x " in text or "x10" in text:
+        text = _TIMES_X.sub(r" \\times ", _IN_BASE.sub(r"\1_{\2}", text))
     if dotted := _DOT_THOUSANDS.fullmatch(text):
         text = (dotted[1] or dotted[2]).replace(".", "") + (dotted[3] or "")
     return text if text.endswith("...") else text.rstrip(".。,;: ")
@@ -124,6 +126,8 @@ def _money(text: str) -> str:
     return f"{amount} \\text{{{_CURRENCIES[sign]}}}"
 
 
+_IN_BASE = re.compile(r"\b([0-9A-F]+)\s(?:in\s|\()?(?:\\text\s?\{\s?)?(?:in\s)?base[- ](\d{1,2})\)?\s?\}?")
+_TIMES_X = re.compile(r"(?<=\d)\s?x\s?(?=10\^)|(?<=\d) x (?=\d)")
 _DOT_THOUSANDS = re.compile(
     r"([-+]?\d{1,3}(?:\.\d{3}){2,})"
     r"|(?:Rp\.? ?)?([-+]?\d{1,3}\.\d{3})( ?(?:\\text\{euros\}|euros?|rupiah|đồng|dong|vnd|liras?|tl))", re.I
@@ -179,7 +183,7 @@ def closing(text: str, at: int) -> int:
 
 _NAME = re.compile(
     r"(?:[a-zA-Z]{1,12}|\\[a-zA-Z]{2,8}|\\text\s?\{[^{}]{1,60}\})(?:_\w|_\{\w{1,8}\}|')?(?:\s?\([a-zA-Z0-9, ]{1,12}\))?"
-    r"\s?(?:=|:(?!\d)|\\approx|\\in(?![a-zA-Z]))\s?(?=\S)"
+    r"\s?(?:=|:(?!\d)|\\approx|\\equiv(?![a-zA-Z])|\\in(?![a-zA-Z]))\s?(?=\S)"
 )
 _LEADING = re.compile(r"(?:\\text\s?\{[^{}]{0,60}(?:\bis|\bare|:|=)\s?\}|\\approx|\\simeq|=|:|USD|EUR|US|Rs\.?|€|£|¥|₹|about|approximately|roughly|exactly)\s?")
 _TEXT = re.compile(r"\\text\s?\{([^{}]*)\}")
@@ -201,12 +205,14 @@ def parsed(text: str) -> Expression:
     name = ""
     match = _NAME.match(text)
     if match and "=" not in text[match.end() :]:
-        name = re.sub(r"\s|\\text|[{}]|=|:|\\approx|\\in", "", match[0])
+        name = re.sub(r"\s|\\text|[{}]|=|:|\\approx|\\equiv|\\in", "", match[0])
         text = text[match.end() :].strip()
         text = _LEADING.sub("", text, count=1) if _LEADING.match(text) else text
     inner = _TEXT.fullmatch(text)
     if inner and inner[1].strip()[:1].isdigit():
         text = inner[1].strip()
+    ordinal = _ORDINAL.match(text)
+    text = ordinal[1] + text[ordinal.end() :] if ordinal else text
     percent = False
     if _JOINED.search(text):
         pass
@@ -221,6 +227,7 @@ def parsed(text: str) -> Expression:
     return Expression(body if body.endswith("...") else body.rstrip(". "), name, unit, percent)
 
 
+_ORDINAL = re.compile(r"(\d+)(?:\^\s?\{?\s?)?(?:\\text\s?\{\s?)?(?:st|nd|rd|th)\b\s?\}{0,2}")
 _JOINED = re.compile(r",\s|\b(?:or|and)\b")
 _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
 

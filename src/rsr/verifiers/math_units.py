@@ -139,6 +139,11 @@ def compound_amounts(one: str, other: str) -> bool | None:
     amounts = compound(one), compound(other)
     if amounts == (None, None):
         return None
+    if None in amounts and (amounts[0] or amounts[1] or ("", ""))[1] == "$":  # 100 dollars and 50 cents, 100.50
+        total = (amounts[0] or amounts[1] or (None, ""))[0]
+        plain = (other if amounts[0] else one).replace(",", "")
+        if re.fullmatch(r"\d{1,12}(?:\.\d{1,4})?", plain):
+            return Fraction(plain) == total
     first, second = (found or _amount(text) for found, text in zip(amounts, (one, other), strict=True))
     return first is not None and first == second
 
