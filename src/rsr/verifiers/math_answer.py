@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 from rsr.verifiers import math_cues as cues
-from rsr.verifiers.math_prose import BOLD, FORMULA, formula_of, last_value, with_unit
+from rsr.verifiers.math_prose import BOLD, FORMULA, first_value, formula_of, last_value, value_before, with_unit
 from rsr.verifiers.math_results import NUMBER, result_at, which_is
 from rsr.verifiers.math_text import closing, levelled
 
@@ -45,9 +45,9 @@ _FIELD = re.compile(
 )
 _NUMBER = re.compile(r"(?<![\w.])" + NUMBER)
 _STOP = re.compile(
-    r"(?:[,.;!?]?\s+|\b)(?:because|since|as (?:the|we|it|there)|which|where|when|so|for|given|based|after|by|from|if"
-    r"|but|however|that|in this|in the|per the|making|meaning|rounded|considering|using|with|not)\b"
-    r"|(?<!\.\.)[.!?](?=\s|$)(?<!\d\.\d)(?<!\b[ap]\.m\.)|\n|。|；",
+    r"(?:[,.;!?]?\s+|\b)(?:because|since|as (?:the|we|it|there|above|before|[a-z]{3,12}ed|found|shown)\b|which|where|when|so|for|given|based|after|by|from|if"
+    r"|but|however|rather than|instead of|as opposed to|whereas|while|though|although|that|in this|in the|per the|making|meaning|rounded|considering|using|with|not)\b"
+    r"|(?<!\.\.)[.!?](?=\s|$)(?<!\d\.\d)(?<!\b[ap]\.m\.)|\n|。|；|,?\s(?:而不是|而非|因为|其中|ではなく|y no|et non|und nicht|e non|e não|no)(?=\s)",
     re.I,
 )
 _SAYS = re.compile(r"\b(?:is|are|has|have|takes?|costs?|gets?|needs?|there)\b|[a-zA-Z]{3} ?=")
@@ -142,7 +142,7 @@ def _field(text: str) -> str | None:
     for match in reversed(list(_FIELD.finditer(text))[-20:]):
         content = next(group for group in match.groups() if group).strip()
         if match[1] is None or not text[match.end() :].strip():
-            return content
+            return content.replace("\\\\", "\\").replace('\\"', '"') if match[3] else content
         if _MATHEMATICAL.match(content) and not re.match(r"\d+[.):]\s*\**[a-zA-Z]", content):
             return content
     return None
@@ -189,7 +189,10 @@ def _phrase(text: str, start: int, strong: bool) -> tuple[str, int] | None:
 
     "The result is" is weaker than "the answer is": results are also intermediate.
     """
+    inverse = _inverse(text, start)
     for match in reversed(list(cues.PHRASE.finditer(text, start))[-30:]):
+        if inverse and inverse[1] > match.start():
+            return inverse
         if strong and match["word"] and match["word"].lower().startswith(("r", "s")) and not _heads(text, match):
             continue
         if cues.UNREAL.search(text, max(0, match.start() - 60), match.start()):
@@ -204,12 +207,25 @@ def _phrase(text: str, start: int, strong: bool) -> tuple[str, int] | None:
             at = instead.end()
         adverbs = cues.ADVERBS.match(text, at)
         at = adverbs.end() if adverbs else at
+        at += 2 if text.startswith("**", at) and not BOLD.match(text, at) else 0
         result = result_at(text[at : at + 200])
         if result:
             return result, at
         given = _first_expression(text[at : at + 600].lstrip())
         if given and not text[at + len(given) : at + len(given) + 2].lstrip("* ").startswith("?"):
             return given, at
+    return inverse
+
+
+def _inverse(text: str, start: int) -> tuple[str, int] | None:
+    """What `... is the answer` says last."""
+    for match in reversed(list(cues.INVERSE.finditer(text, start))[-5:]):
+        before = re.split(r"[.!?]\s|\n", text[max(start, match.start() - 400) : match.start()])[-1].strip()
+        bare = cues.CONCLUDES.sub("", before).strip(" ,*")
+        short = re.search(r"\w", bare) and len(bare) <= 60 and not _VERBS.search(bare) and "$" not in bare and len(bare.split()) <= 8
+        given = bare if short else value_before(before)
+        if given:
+            return given, match.end()
     return None
 
 
@@ -269,7 +285,7 @@ def _number_with(head: str, number: re.Match[str]) -> str:
         return number[0]
     if _PROSE.search(head[number.end() :]):
         words = head[number.end() :].split()
-        return head if len(words) <= 3 else head[: with_unit(head, number.end())]
+        return head if len(words) <= 3 else first_value(head) or head[: with_unit(head, number.end())]
     return head
 
 

@@ -24,9 +24,10 @@ _ABROAD = (
     r"|התשובה(?: היא)?|الإجابة(?: النهائية)?(?: هي)?|الجواب(?: هو)?|پاسخ|جواب)"
 )
 PHRASE = re.compile(
-    r"(?:(?P<word>\b(?:answers?|ans\b\.?|results?|solutions?))"
-    r"(?: (?:to|for|of|in) [^.\n:=?$]{1,80}?)?(?:,? (?:therefore|then|thus|hence|in this case),?)?[ *_)]{0,4}"
-    rf"{_VERB}(?P<denied> not\b|n['’]t\b)?|(?<![^\n])\**(?:A|Ans|答|解)\**[.:：](?=\s?\S)\**|{_ABROAD})[ \t*_:：]{{0,6}}",
+    r"(?:(?P<word>\b(?:(?:correct|right|final|desired|required) (?:option|choice|value|number|expression)|answers?|ans\b\.?|results?"
+    r"|solutions?))"
+    r"(?: (?:to|for|of|in) [^.\n:=?$]{1,80}?|, (?:after|before|when|once|as|if|having|by|given)[^\n:=?$]{1,60}?,)?(?:,? (?:therefore|then|thus|hence|in this case),?)?[ *_)]{0,4}"
+    rf"{_VERB}(?P<denied> not\b|n['’]t\b)?|(?<![^\n])\**(?:A|Ans|答|解)\**[.:：](?=\s?\S)\**|{_ABROAD})(?:[ \t_:：]|\*{{1,2}}(?=[\s:：])){{0,6}}",
     re.I,
 )
 """What an answer follows: `The final answer is`, `Answer:`, `答案是`; the group `denied`: "is not"."""
@@ -37,6 +38,12 @@ LATER = re.compile(
     re.I,
 )
 """What the right answer follows after one was denied: `not 14 but`."""
+
+INVERSE = re.compile(
+    r"\b(?:is|are|as|be) (?:therefore |thus |indeed |then )?(?:the|our|my) (?:final |correct |right |desired |required )?(?:answers?|solution)\b",
+    re.I,
+)
+"""What follows an answer: `7 is the answer`."""
 
 UNREAL = re.compile(
     r"(?:\b(?:if|suppose|assume|assuming|whether|(?:might|may|could|would|initially|first|originally) (?:think|thought|said"
@@ -51,7 +58,7 @@ SUPPOSED = re.compile(r"(?:\A|[\n.!?;]\s*)(?:if|had|without|suppose|assuming|unl
 """A sentence that supposes something, up to its `would be`."""
 
 ADVERBS = re.compile(
-    r"(?:\s|\*\*|__|:|=(?!=)|(?:therefore|thus|indeed|then|simply|just|clearly|hence|now|approximately|about|exactly"
+    r"(?:\s|\*\*(?=\s)|__(?=\s)|:|=(?!=)|(?:therefore|thus|indeed|then|simply|just|clearly|hence|now|approximately|about|exactly"
     r"|equal to|given by|as follows|going to be|also|still|actually|probably|definitely|only|the|a total of|found to be"
     r"|(?:number|value|expression|sum|fraction|interval|set|point|ordered pair|pair|equation|function|matrix)(?! of\b)|daher|also|donc|por lo tanto)\b,?)*+",
     re.I,
@@ -61,7 +68,7 @@ ADVERBS = re.compile(
 CORRECTION = re.compile(
     r"\b(?:wait|actually|correction|correcting|corrected|no,|sorry|scratch that|mistake|oops|hmm|re-?check|i meant"
     r"|let me (?:redo|recompute|recalculate|re-?check|reconsider|fix)|(?:is|was|that['’]s) (?:wrong|incorrect|not right)"
-    r"|i made an error|espera|warte|attendez|rather)\b|不对|更正|等等|わりました",
+    r"|i made an error|espera|warte|attendez)\b|不对|更正|等等|わりました",
     re.I,
 )
 """Second thoughts."""
@@ -85,6 +92,11 @@ DOUBT = re.compile(
     re.I,
 )
 """A sentence that commits to nothing."""
+
+REJECTED = re.compile(
+    r"\b(?:trap|distractor|wrong|incorrect|mistake|mistaken|misleading|extraneous|rejected|excluded|invalid|discarded?)\b", re.I
+)
+"""A clause about a value that doesn't count."""
 
 CONCLUDES = re.compile(
     r"\A[\s*_#>-]*(?:so|thus|therefore|hence|in total|altogether|finally|in conclusion|consequently|as a result|total|∴"
@@ -120,7 +132,7 @@ REASON = re.compile(
 """Where a clause turns to its reasons."""
 
 COMMITS = re.compile(
-    r"(?:\b(?:is|are|be|equals?|equal to|becomes|was|were|there are|there were|totals?|totaling|leaves|leaving|remain(?:s|ing)?"
+    r"(?:\b(?:is|are|be|equals?|equal to|becomes|was|were|there are|there were|(?:left|ends?|ended|comes?) (?:up )?with|comes? to|amounts? to|arrive at|totals?|totaling|leaves|leaving|remain(?:s|ing)?"
     r"|(?:total|sum|average|profit|distance|speed|score|probability|mean|median|maximum|minimum|cost|price|length"
     r"|area|volume) of)|=|:|≈)[\s*_$\"“(]*(?:\b(?:exactly|only|just|about|approximately|actually|really|now|therefore|also|a total of"
     r"|going to be|still|thus|then|hence|indeed|equal to)\b[\s*_$]*){0,3}[\s*_$\"“(£€]*\Z",

@@ -16,18 +16,20 @@ from rsr.verifiers.math_units import unit as unit_of
 FORMULA = re.compile(
     r"\$\$([^$]{1,2000}?)\$\$|\\\[(.{1,2000}?)\\\]|\\\((.{1,2000}?)\\\)"
     r"|\\begin\{(?:align|equation|gather|multline)\*?\}(.{1,2000}?)\\end\{(?:align|equation|gather|multline)\*?\}"
-    r"|(?<![\\$\w])\$(?=[^\s$])([^$\n]{1,400}?)(?<![\s\\])\$(?!\w)",
+    r"|(?<![\\$\w])\$(?=[^\s$])((?:\\\$|[^$\n]){1,400}?)(?<![\s\\])\$(?!\w)",
     re.S,
 )
 BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*|__([^_\n]{1,200})__")
 _NUMBER = re.compile(r"(?<![\w.])" + NUMBER)
 _SENTENCES = re.compile(r"(?<=[.!?。！？])(?=\s|[A-Z\u4e00-\u9fff])(?<!\b[A-Zv]\.)(?<!\bvs\.)(?<!\bapprox\.)|\n")
-_ATOM = r"(?:\d++(?:\.\d++)?|(?:sqrt|sin|cos|tan|cot|sec|csc|ln|log|exp|pi)(?![a-zA-Z])|[a-zA-Z](?![a-zA-Z'’])|[πθ√∞])"
+_ATOM = r"(?:√?\d++(?:\.\d++)?|(?:sqrt|sin|cos|tan|cot|sec|csc|ln|log|exp|pi)(?![a-zA-Z])|[a-zA-Z](?![a-zA-Z'’])|[πθ√∞])"
 _PIECE = rf"[(\[]{{0,3}}[-−+]?{_ATOM}[)\]]{{0,3}}[²³⁴⁵⁶ⁿ!°]?"
 _EXPRESSION = re.compile(
     rf"(?<![\w$\\.,])[-−]?{_PIECE}(?:(?:\s?(?:[-−+*/^×·÷<>≤≥=]|\*\*|<=|>=)\s?|(?=[a-zA-Z(√π])){_PIECE}){{1,60}}(?![\w$\\])(?!\.\d)"
 )
 _TUPLE = re.compile(r"\[\[[^\n]{1,80}?\]\]|(?<![\w)])[(\[{]\s?[^()\[\]{}\s,]{1,20}(?:,\s?[^()\[\]{}\s,]{1,20}){1,5}\s?[)\]}](?!\w)")
+_CLOCK = re.compile(r"(?<![\w:.])\d{1,2}(?::\d{2}){1,2}\s?[ap]\.?m\b\.?", re.I)
+_MIXED = re.compile(r"(?<![\w./])[-−]?\d{1,9}\s\d{1,4}/\d{1,4}(?![\w/])")
 _JOINT = re.compile(r"[\s$]*(?:,|;|,?\s?and|,?\s?or|und|et|y|e|和|&)[\s$]*")
 _SPELLED = re.compile(
     r"\b(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?"
@@ -79,7 +81,7 @@ def with_unit(text: str, end: int) -> int:
 
 def last_value(text: str) -> str | None:
     """The value of the last sentence that concludes, or None."""
-    sentences = [sentence for sentence in _SENTENCES.split(text[-1500:]) if sentence.strip()][-7:]
+    sentences = _sentences(text[-1500:])[-7:]
     for at in range(len(sentences) - 1, -1, -1):
         sentence = sentences[at]
         if not re.search(r"[\d$\\]", sentence) and not _SPELLED.search(sentence):
@@ -92,10 +94,42 @@ def last_value(text: str) -> str | None:
             continue
         if cues.DOUBT.search(sentence):
             return None
+        if at and cues.REJECTED.search(cues.CLAUSE.split(sentence)[-1] or "") and not cues.CONCLUDES.match(sentence):
+            continue
         found = _value(sentence)
         if found is not None:
             return found or None
     return None
+
+
+def _sentences(text: str) -> list[str]:
+    """The sentences of a text; a formula is never split."""
+    formulas = [match.span() for match in FORMULA.finditer(text)]
+    found, start = [], 0
+    for match in _SENTENCES.finditer(text):
+        if not any(first < match.start() < last for first, last in formulas):
+            found.append(text[start : match.start()])
+            start = match.end()
+    found.append(text[start:])
+    return [sentence for sentence in found if sentence.strip()]
+
+
+def first_value(text: str) -> str | None:
+    """The value that a text begins with, with those that are joined to it."""
+    found = _candidates(text)
+    if not found or found[0].start:
+        return None
+    last = 0
+    while last + 1 < len(found) and _JOINT.fullmatch(text, found[last].end, found[last + 1].start):
+        last += 1
+    return ", ".join(candidate.text for candidate in found[: last + 1])
+
+
+def value_before(text: str) -> str | None:
+    """The value that a text ends with, but for punctuation: `7` of `Therefore, **7**`."""
+    tail = text[-400:]
+    found = _candidates(tail)
+    return found[-1].text if found and not re.search(r"\w", tail[found[-1].end :]) else None
 
 
 def _value(sentence: str) -> str | None:
@@ -149,7 +183,7 @@ def _right_side(clause: str) -> str | None:
 def _candidates(clause: str) -> list[Candidate]:
     found = [Candidate(formula_of(match), match.start(), match.end()) for match in FORMULA.finditer(clause)]
     taken = [(candidate.start, candidate.end) for candidate in found]
-    for pattern in (_TUPLE, _EXPRESSION, _NUMBER):
+    for pattern in (_TUPLE, _CLOCK, _MIXED, _EXPRESSION, _NUMBER):
         for match in pattern.finditer(clause):
             if any(start < match.end() and match.start() < end for start, end in taken):
                 continue

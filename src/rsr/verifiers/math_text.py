@@ -72,6 +72,7 @@ _WORDS = re.compile(
     r"(?![a-zA-Z{])"
 )
 _STARS = re.compile(r"(?<=[\w)}\]])\s?\*\*\s?(?=[\d({-]|[a-zA-Z](?![a-zA-Z]))")
+_PICTURES = re.compile("[\u2600-\u27bf\ufe0f\U0001f300-\U0001faff]")  # ticks and emoji
 _WIDE = "\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 _BORDERS = re.compile(rf"(?<=[{_WIDE}])(?=[\dA-Za-z$\\(-])|(?<=[\dA-Za-z$)])(?=[{_WIDE}])")
 _LEVEL: dict[int, str] = {
@@ -84,7 +85,9 @@ _SPACE = re.compile(r"\s+")
 
 def levelled(text: str) -> str:
     """The same text with digits and brackets of all scripts in ASCII, and spaces around numbers where no one writes any."""
-    return text if text.isascii() else _BORDERS.sub(" ", text.translate(_LEVEL))
+    if text.isascii():
+        return text
+    return _BORDERS.sub(" ", _fractions(_PICTURES.sub("", text.translate(_LEVEL))))
 
 
 def clean(text: str) -> str:
@@ -136,14 +139,19 @@ _WORD = {"infinity": "\\infty ", "inf": "\\infty ", "times": "\\times ", "union"
 
 
 def _ascii(text: str) -> str:
-    for char, parts in _FRACTIONS.items():
-        if char in text:
-            fraction = "/".join(parts)
-            text = re.sub(rf"(?<=\d)\s?{char}", f" {fraction}", text).replace(char, fraction)
+    text = _fractions(text)
     text = _RAISED.sub(lambda match: "^{" + match[0].translate(_SUPERSCRIPTS) + "}", text)
     text = _LOWERED.sub(lambda match: "_{" + match[0].translate(_SUBSCRIPTS) + "}", text)
     text = _UNICODE.sub(lambda match: _SYMBOLS[match[0]], text)
     return unicodedata.normalize("NFKC", text)
+
+
+def _fractions(text: str) -> str:
+    """`2½` as `2 1/2`."""
+    for char in set(text) & _FRACTIONS.keys():
+        fraction = "/".join(_FRACTIONS[char])
+        text = re.sub(rf"(?<=\d)\s?{char}", f" {fraction}", text).replace(char, fraction)
+    return text
 
 
 def _grouped(text: str, *commands: str) -> str:
@@ -214,9 +222,9 @@ def parsed(text: str) -> Expression:
     ordinal = _ORDINAL.match(text)
     text = ordinal[1] + text[ordinal.end() :] if ordinal else text
     percent = False
-    if _JOINED.search(text):
-        pass
-    elif text.endswith("%") or re.search(r"\\text\s?\{\s?percent\s?\}\Z|\bpercent\Z", text):
+    if _JOINED.search(text) and text[0] not in "([{":  # a list: each part has its own unit
+        return Expression(text.rstrip(". "), name)
+    if text.endswith("%") or re.search(r"\\text\s?\{\s?percent\s?\}\Z|\bpercent\Z", text):
         text = re.sub(r"\s?(?:%|\\text\s?\{\s?percent\s?\}|percent)\Z", "", text)
         percent = True
     body, unit = _without_unit(text)
