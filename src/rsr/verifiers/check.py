@@ -13,6 +13,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -100,9 +101,16 @@ class Check:
                     return self._finished(verdict)
             if not self.isolated or self._spec is None:
                 return self.judge(final, answer, choices, metadata)
-            return (pool or shared_pool()).submit(self._spec, Task(final, answer, choices, metadata))
+            future = (pool or shared_pool()).submit(self._spec, Task(final, answer, choices, metadata))
+            if self._learn is not None:
+                future.add_done_callback(partial(self._learned, final, answer))
+            return future
         except (Exception, SystemExit) as cause:
             return self._broken(cause)
+
+    def _learned(self, final: str, answer: Any, future: Future[Verdict]) -> None:
+        if self._learn is not None and not future.cancelled():
+            self._learn(final, answer, future.result())
 
     def judge(self, response: str, answer: Any, choices: Any, metadata: Mapping[str, Any] | None) -> Verdict:
         """The verdict on a final answer, here and now: what a worker of the pool calls.
@@ -168,6 +176,7 @@ class Check:
         needs = getattr(self._verifier, "needs_answer", None)
         self.needs_answer: bool = self._takes.needs_answer if needs is None else bool(needs)
         self._reads_metadata = bool(getattr(self._verifier, "reads_metadata", True))
+        self._learn: Callable[[str, Any, Verdict], None] | None = getattr(self._verifier, "learn", None)
         self._quick: Callable[..., Verdict | None] | None = getattr(self._verifier, "quick", None)
 
     def _call(self, response: str, answer: Any, choices: Any, metadata: Mapping[str, Any] | None) -> Verdict:

@@ -25,9 +25,15 @@ _SENTENCES = re.compile(r"(?<=[.!?。！？])(?=\s|[A-Z\u4e00-\u9fff])(?<!\b[A-Z
 _ATOM = r"(?:√?\d++(?:\.\d++)?|(?:sqrt|sin|cos|tan|cot|sec|csc|ln|log|exp|pi)(?![a-zA-Z])|[a-zA-Z](?![a-zA-Z'’])|[πθ√∞])"
 _PIECE = rf"[(\[]{{0,3}}[-−+]?{_ATOM}[)\]]{{0,3}}[²³⁴⁵⁶ⁿ!°]?"
 _EXPRESSION = re.compile(
-    rf"(?<![\w$\\.,])[-−]?{_PIECE}(?:(?:\s?(?:[-−+*/^×·÷<>≤≥=]|\*\*|<=|>=)\s?|(?=[a-zA-Z(√π])){_PIECE}){{1,60}}(?![\w$\\])(?!\.\d)"
+    rf"(?<![\w$\\.,{{}}])[-−]?{_PIECE}(?:(?:\s?(?:[-−+*/^×·÷<>≤≥=]|\*\*|<=|>=)\s?|(?=[a-zA-Z(√π])){_PIECE}){{1,60}}(?![\w$\\])(?!\.\d)"
 )
 _TUPLE = re.compile(r"\[\[[^\n]{1,80}?\]\]|(?<![\w)])[(\[{]\s?[^()\[\]{}\s,]{1,20}(?:,\s?[^()\[\]{}\s,]{1,20}){1,5}\s?[)\]}](?!\w)")
+_GROUP = r"\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]{0,60}\}){0,60}\}){0,120}\}"
+_COMMAND = r"\\(?:[dt]?frac|sqrt|pi|cdot|times|pm|infty|ln|log|sin|cos|tan|binom|left|right|theta|circ|text|mathbb)(?![a-zA-Z])"
+_LATEX = re.compile(  # without dollars
+    rf"(?<![\w$\\{{}}])(?:[-−+(\[]{{0,2}}[\w.]{{1,8}}[ ^_*=+-]{{0,3}}){{0,3}}[-−+(\[]?{_COMMAND}"
+    rf"(?:{_GROUP}|[\w^+*/=,|)\](\[-]|{_COMMAND}|\.\d|\s(?=[-+*=\\(\d]|[a-zA-Z]\b)){{0,200}}"
+)
 _CLOCK = re.compile(r"(?<![\w:.])\d{1,2}(?::\d{2}){1,2}\s?[ap]\.?m\b\.?", re.I)
 _MIXED = re.compile(r"(?<![\w./])[-−]?\d{1,9}\s\d{1,4}/\d{1,4}(?![\w/])")
 _JOINT = re.compile(r"[\s$]*(?:,|;|,?\s?and|,?\s?or|und|et|y|e|和|&)[\s$]*")
@@ -183,7 +189,7 @@ def _right_side(clause: str) -> str | None:
 def _candidates(clause: str) -> list[Candidate]:
     found = [Candidate(formula_of(match), match.start(), match.end()) for match in FORMULA.finditer(clause)]
     taken = [(candidate.start, candidate.end) for candidate in found]
-    for pattern in (_TUPLE, _CLOCK, _MIXED, _EXPRESSION, _NUMBER):
+    for pattern in (_LATEX, _TUPLE, _CLOCK, _MIXED, _EXPRESSION, _NUMBER):
         for match in pattern.finditer(clause):
             if any(start < match.end() and match.start() < end for start, end in taken):
                 continue

@@ -17,6 +17,7 @@ _LARGE = re.compile(
     r"|\^\s?(?:\{[^{}]{1,40}\}|\w)\s?\^"  # x^2^2
     r"|\d\s?\)?\^\s?\{[^{}^]{0,20}\d\s?\^"  # 9^{9^9}
     r"|\^\s?\{[^{}^]{0,40}\^\s?\{[^{}^]{0,40}\^"
+    r"|\\(?:sum|prod)(?![a-z])[^\n]{0,60}?\^\s?\{?[^{}a-z]{0,12}(?:\d{4}|\^)"  # too many terms
 )
 _PRODUCT = re.compile(r"(?<![\\a-zA-Z_{])([a-eijk-oq-zA-EG-OQ-Z])\s?\((?![a-z]\))")  # n(n+1); f, g, h are functions
 _PRECISION = 30
@@ -25,8 +26,11 @@ _POINTS = ((7, 11), (-13, 9), (23, 5))
 
 def too_large(text: str) -> bool:
     """Whether an expression is not worth parsing: towers of powers, huge factorials, deep nesting, great length."""
-    if len(text) > _LONGEST or _LARGE.search(text):
-        return True
+    return len(text) > _LONGEST or _LARGE.search(text) is not None or too_deep(text)
+
+
+def too_deep(text: str) -> bool:
+    """Whether brackets are nested beyond what people write."""
     depth = deepest = 0
     for char in text:
         depth += (char in "([{") - (char in ")]}")

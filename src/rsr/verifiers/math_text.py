@@ -223,7 +223,7 @@ def parsed(text: str) -> Expression:
     text = ordinal[1] + text[ordinal.end() :] if ordinal else text
     percent = False
     if _JOINED.search(text) and text[0] not in "([{":  # a list: each part has its own unit
-        return Expression(text.rstrip(". "), name)
+        return Expression(_TEXT.sub(r" \1 ", text).rstrip(". "), name)
     if text.endswith("%") or re.search(r"\\text\s?\{\s?percent\s?\}\Z|\bpercent\Z", text):
         text = re.sub(r"\s?(?:%|\\text\s?\{\s?percent\s?\}|percent)\Z", "", text)
         percent = True
