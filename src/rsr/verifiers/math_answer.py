@@ -55,8 +55,10 @@ _PARAGRAPH = re.compile(r"\n\s*\n|\n[#*_ ]*(?:explanation|reasoning|justificatio
 _COMPOSED = re.compile(r"\d ?(?:[-+*×−]|\\times|\\cdot) ?\d|\bof\b|(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 _WORKED_OUT = re.compile(rf"[a-z]\s(?:is|equals|makes|gives)\s(?:equal to\s)?({NUMBER})[\"'”.]{{0,2}}\Z", re.I)
 _REMARK = re.compile(  # 7 (3 + 4 = 7), 7 (seven)
-    r"\s\((?:[^()\n]{1,80}=[^()\n]{1,80}|(?!mod\b|or\b|and\b)[a-zA-Z][a-zA-Z -]{2,40})\)\Z"
+    r"\s\((?:[^()\n]{1,80}=[^()\n]{1,80}|(?!mod\b|or\b|and\b)[a-zA-Z][a-zA-Z -]{2,40}|\d{1,12})\)\Z"
 )
+_ALSO = re.compile(rf"\s\((?:or|i\.e\.|=)\s?({NUMBER})\)\Z")  # 0.75 (or 3/4)
+_REPEATED = re.compile(rf"[a-zA-Z-]{{3,}}(?:\s[a-zA-Z-]{{3,}}){{0,4}}\s\(({NUMBER})\)\Z")  # forty-two (42)
 _MORE_NUMBERS = re.compile(rf"(?:[\s,]{{1,3}}(?:and |or )?{NUMBER}){{1,20}}\Z")  # 2, 3 and 5
 _SECOND_PART = re.compile(r"\s[a-zA-Z]{1,12},?(?: and)? \d")  # 5 hours and 30 minutes
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
@@ -197,9 +199,9 @@ def _phrase(text: str, start: int, strong: bool) -> tuple[str, int] | None:
             continue
         if cues.UNREAL.search(text, max(0, match.start() - 60), match.start()):
             continue
-        if "would" in match[0].lower() and cues.SUPPOSED.search(text, max(0, match.start() - 220), match.start()):
-            continue
         at = match.end()
+        if _supposed(text, match):
+            continue
         if match["denied"]:
             instead = cues.LATER.search(text, at, min(len(text), at + 200))
             if instead is None:
@@ -229,6 +231,16 @@ def _inverse(text: str, start: int) -> tuple[str, int] | None:
     return None
 
 
+def _supposed(text: str, match: re.Match[str]) -> bool:
+    """Whether a phrase is about another case: it "would be", or another sentence with a value follows."""
+    if not cues.SUPPOSED.search(text, max(0, match.start() - 220), match.start()):
+        return False
+    if "would" in match[0].lower():
+        return True
+    following = re.split(r"(?<=[.!?])\s|\n", text[match.end() : match.end() + 600])[1:]
+    return any(re.search(r"\d", sentence) and not cues.EXPLAINS.match(sentence) for sentence in following)
+
+
 def _heads(text: str, match: re.Match[str]) -> bool:
     """Whether a phrase is a "final result"."""
     return text[max(0, match.start() - 6) : match.start()].lower() == "final "
@@ -255,11 +267,14 @@ def _first_expression(text: str) -> str | None:
     if formula:
         return _formulas(text, formula)
     stop = _STOP.search(text)
-    head = (text[: stop.start()] if stop else text).strip(" *_`\"'")
+    head = re.sub(r"\s\(\Z", "", (text[: stop.start()] if stop else text).strip(" *_`\"'"))
     if not head or re.match(r"not |unknown|unclear|(?:a|an|to) (?!(?:dozen|hundred|thousand|million|half|third|quarter)\b)", head, re.I):
         return None
     if _FOREIGN.search(head) and re.search(r"\d", head) and not _NUMBER.match(head):
         return last_value(head)
+    repeated = _REPEATED.fullmatch(head)
+    if repeated:
+        return repeated[1]
     number = _NUMBER.match(head)
     if stop and (number is None or number.end() < len(head)) and _COMPOSED.search(head):
         result = which_is(text[stop.start() :])
@@ -279,6 +294,9 @@ def _number_with(head: str, number: re.Match[str]) -> str:
     """A number with what belongs to it: its unit, more numbers, the rest of its expression."""
     if _REMARK.match(head, number.end()):
         return number[0]
+    other = _ALSO.match(head, number.end())
+    if other:
+        return f"{number[0]}, {other[1]}"
     if _SECOND_PART.match(head, number.end()) or _MORE_NUMBERS.match(head, number.end()):
         return head
     if re.match(r"\s(?:of|in|for|per|to|on)\b(?! base)(?! \d)", head[number.end() :]):
@@ -334,7 +352,7 @@ def _whole(text: str) -> str | None:
     if assigned and not _PROSE.search(re.sub(r"\b(?:or|and)\b", "", assigned)) and _ASSIGNED.fullmatch(assigned):
         return assigned
     words = _WORD.findall(_FUNCTIONS.sub("", bare))
-    if "=" not in bare and len(words) < 2 and not any(len(word) > 2 for word in words):
+    if "=" not in bare and len(words) < 2 and not _VERBS.search(bare) and not any(len(word) > 2 for word in words):
         return bare if re.search(r"[\w∅]", bare) else None
     if len(words) <= 4 and len(bare) <= 60 and not _VERBS.search(bare) and "=" not in bare and _BARE.match(bare):
         return bare

@@ -48,6 +48,9 @@ def equal(gold: str, given: str, algebra: Equal | None = None) -> bool | None:
         verdict = same(gold, given)
         if verdict is not None:
             return verdict
+    sides = [_DIMENSIONS.fullmatch(re.sub(r"\\text\s?\{([^{}]*)\}", r"\1", text)) for text in (gold, given)]
+    if sides[0] and sides[1]:
+        return _unordered(*(_BY.split(side[0]) for side in sides if side), algebra)
     one, other = parsed(gold), parsed(given)
     if one.name and other.name and one.name != other.name and "=" in gold and "=" in given:
         return _same_body(one, other, algebra) is True and _same_name(one.name, other.name)
@@ -62,7 +65,9 @@ def _same_name(one: str, other: str) -> bool:
     return first == second or first.partition("_")[0] == second or second.partition("_")[0] == first
 
 
-_LABELLED = re.compile(r"\\text\s?\{\s?\(?([A-E])[).]*\s?\}\s*(?:[:.]\s*)?(\S.*)|\(([A-E])\)\s+(\S.*)", re.S)
+_BY = re.compile(r"\s?\\times\s?|\sby\s|\sx\s")
+_DIMENSIONS = re.compile(rf"\d[\d.]{{0,12}}\s?[a-z]{{1,8}}(?:(?:{_BY.pattern})\d[\d.]{{0,12}}\s?[a-z]{{1,8}}){{1,2}}")
+_LABELLED = re.compile(r"\\text\s?\{\s?\(?([A-E])[).]*\s?\}\s*(?:[:.]\s*)?(\S.*)|\(?([A-E])\)\s*(\S.*)", re.S)
 _COMMA_DECIMAL = re.compile(r"[-+]?(?:\d{1,3}(?:[ .]\d{3})+|\d+),(?:\d{1,2}|\d{4,})|[-+]?0,\d+")
 
 
@@ -231,7 +236,7 @@ _SAME_WORDS = {"true": "yes", "false": "no", "does not exist": "dne", "doesn't e
 _NAMED_SETS = {
     **dict.fromkeys(
         ("allrealnumbers", "allreals", "realnumbers", "(-\\infty,\\infty)", "x\\in\\mathbb{r}", "\\mathbb{r}", "allrealnumbersx",
-         "(-\\infty,+\\infty)", "therealnumbers", "allx", "\\r", "\\reals"), "reals"),
+         "(-\\infty,+\\infty)", "-\\infty<x<\\infty", "therealnumbers", "allx", "\\r", "\\reals"), "reals"),
     **dict.fromkeys(("nosolution", "nosolutions", "\\emptyset", "emptyset", "theemptyset", "norealsolution", "norealsolutions",
                      "nosolutionexists", "therearenosolutions"), "nothing"),
 }  # fmt: skip

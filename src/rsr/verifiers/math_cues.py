@@ -59,7 +59,7 @@ SUPPOSED = re.compile(r"(?:\A|[\n.!?;]\s*)(?:if|had|without|suppose|assuming|unl
 
 ADVERBS = re.compile(
     r"(?:\s|\*\*(?=\s)|__(?=\s)|:|=(?!=)|(?:therefore|thus|indeed|then|simply|just|clearly|hence|now|approximately|about|exactly"
-    r"|equal to|given by|as follows|going to be|also|still|actually|probably|definitely|only|the|a total of|found to be"
+    r"|equal to|given by|as follows|going to be|also|still|actually|probably|definitely|only|obviously|evidently|certainly|surely|precisely|roughly|in fact|really|truly|again|the|a total of|found to be"
     r"|(?:number|value|expression|sum|fraction|interval|set|point|ordered pair|pair|equation|function|matrix)(?! of\b)|daher|also|donc|por lo tanto)\b,?)*+",
     re.I,
 )
@@ -116,6 +116,11 @@ EXPLAINS = re.compile(
 )
 """A sentence that explains what was concluded before it."""
 
+CHECKS = re.compile(
+    r"\A[\s*_#>(-]*(?:check|to (?:check|verify|confirm)|verification|sanity check|double-check|as a check)\b", re.I
+)
+"""A sentence that works backwards."""
+
 CLAUSE = re.compile(
     r"(?:,\s|;\s|\s)(?:and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|which means|which leaves"
     r"|which gives|which makes|that is|i\.e\.|for a total of|this means|it follows that|we get|we have|then|resulting in"
@@ -143,7 +148,7 @@ COMMITS = re.compile(
 ASIDE = re.compile(
     r"(?:\b(?:of|of (?:the|these|those|his|her|their|all)|out of|from|from the|per|than|by|with|with the|after|before|if"
     r"|every|the|these|those|all|when|between|among|step|steps?|problem|question|mod|base|until|to reach|over|minus"
-    r"|to (?:get|make|reach|buy|have|fill|cover|earn|feed|serve|travel|finish)|another|first|last|next|than the|page"
+    r"|to (?!be\b|equal\b)[a-z]{3,12}|another|first|last|next|than the|page"
     r"|equation|at|within|times|plus|original|initial|divided by|multiplied by|either|since|through)"
     r"|\d\s?[-+*/×÷])[\s*_$\"“(£€]*(?:about |exactly |only )?[\s$\\£€]*\Z",
     re.I,

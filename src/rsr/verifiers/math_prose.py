@@ -37,6 +37,7 @@ _LATEX = re.compile(  # without dollars
 _CLOCK = re.compile(r"(?<![\w:.])\d{1,2}(?::\d{2}){1,2}\s?[ap]\.?m\b\.?", re.I)
 _MIXED = re.compile(r"(?<![\w./])[-−]?\d{1,9}\s\d{1,4}/\d{1,4}(?![\w/])")
 _JOINT = re.compile(r"[\s$]*(?:,|;|,?\s?and|,?\s?or|und|et|y|e|和|&)[\s$]*")
+_BY = re.compile(r"\s(?:by|x|×)\s")
 _SPELLED = re.compile(
     r"\b(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?"
     r"|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|zero"
@@ -94,6 +95,8 @@ def last_value(text: str) -> str | None:
             name = _NAME.search(sentence)
             if name and cues.CONCLUDES.match(sentence) and not cues.DOUBT.search(sentence):
                 return name[1] or name[2]
+            continue
+        if cues.CHECKS.match(sentence) and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
             continue
         explains = cues.EXPLAINS.match(sentence)
         if explains and any(cues.CONCLUDES.match(earlier) for earlier in sentences[max(0, at - 3) : at]):
@@ -177,7 +180,7 @@ def _right_side(clause: str) -> str | None:
     right = right.strip(" .*_`!")
     if not re.search(r"\w", right) or _PROSE.search(right):
         return None
-    again = re.search(r"(?:\A|[^\w])(\w{1,2}\s?=\s?[^=]{1,40}?(?:,|\bor\b|\band\b)\s?\w{1,2}\s?=\s?)\Z", sides + "=")
+    again = re.search(r"(?:\A|[^\w])([a-zA-Z]\w?\s?=\s?[^=]{1,40}?(?:,|\bor\b|\band\b)\s?[a-zA-Z]\w?\s?=\s?)\Z", sides + "=")
     if again:
         return f"{again[1]}{right}"
     left = sides.rpartition("=")[2].strip(" .*_`")
@@ -235,6 +238,10 @@ def _chosen(clause: str, found: list[Candidate]) -> str | None:
     weights = [_weight(clause, candidate) for candidate in found]
     best = max(weights)
     at = len(weights) - 1 - weights[::-1].index(best)
+    if at > 0 and _BY.fullmatch(clause, found[at - 1].end, found[at].start):
+        return clause[found[at - 1].start : found[at].end]
+    if at + 1 < len(found) and _BY.fullmatch(clause, found[at].end, found[at + 1].start):
+        return clause[found[at].start : found[at + 1].end]
     first, last = at, at
     while first > 0 and _JOINT.fullmatch(clause, found[first - 1].end, found[first].start):
         first -= 1

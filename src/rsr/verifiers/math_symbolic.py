@@ -109,9 +109,12 @@ def _radians(text: str) -> str:
 def _parse(text: str) -> Any:
     text = _PRODUCT.sub(r"\1\\cdot (", text)
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)  # it warns that its signals are off
+    from latex2sympy2_extended.latex2sympy2 import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse
 
-    config = [LatexExtractionConfig()]  # the other configs evaluate text as Python
+    # Units are gone already: its own way would drop the h of r^2 h. The other configs evaluate text as Python.
+    normalization = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none")
+    config = [LatexExtractionConfig(normalization_config=normalization)]
     found = parse(f"${text}$", config, fallback_mode="no_fallback", parsing_timeout=None)
     return found[0] if found else None
 

@@ -54,6 +54,10 @@ _RENAMED: tuple[tuple[re.Pattern[str], _Replacement], ...] = (
     (re.compile(r"\\(?:leq|leqslant|le)(?![a-zA-Z])"), r"\\le "),
     (re.compile(r"\\(?:geq|geqslant|ge)(?![a-zA-Z])"), r"\\ge "),
     (re.compile(r"\\(?:neq|ne)(?![a-zA-Z])"), r"\\ne "),
+    (re.compile(r"\\(?:overline|vec|overrightarrow|hat|bar|widehat)\s?(?:\{([A-Za-z]{1,3})\}|([A-Za-z])(?![A-Za-z]))"),
+     lambda m: m[1] or m[2]),
+    (re.compile(r"\\begin\s?\{(?:aligned|align\*?|gathered|split)\}(.*?)\\end\s?\{(?:aligned|align\*?|gathered|split)\}", re.S),
+     lambda m: ", ".join(row.replace("&", "").strip() for row in m[1].split("\\\\") if row.strip())),
     (re.compile(r"\\varnothing(?![a-zA-Z])|\\\{\s?\\\}"), r"\\emptyset "),
     (re.compile(r"\\(?:ast|star)(?![a-zA-Z])"), r"*"),
     (re.compile(r"\\degree(?![a-zA-Z])|\^\s?\{?\s?\\circ\s?\}?"), r"^\\circ "),
@@ -105,6 +109,7 @@ def clean(text: str) -> str:
         text = _WORDS.sub(lambda match: _WORD[match[1]] if match[1] in _WORD else f"\\{match[1]} ", text)
     text = _grouped(text, "\\sqrt", "^")
     text = _SPACE.sub(" ", text).strip()
+    text = _FRACTION_OF.sub(r"\\frac{\1}{\2}", text) if "/" in text else text
     if "base" in text or " x " in text or "x10" in text:
         text = _TIMES_X.sub(r" \\times ", _IN_BASE.sub(r"\1_{\2}", text))
     if dotted := _DOT_THOUSANDS.fullmatch(text):
@@ -129,6 +134,7 @@ def _money(text: str) -> str:
     return f"{amount} \\text{{{_CURRENCIES[sign]}}}"
 
 
+_FRACTION_OF = re.compile(r"(?<![\w./^{)])(\d{1,9})/(\d{1,9})(?= [a-zA-Z](?![a-zA-Z]))")
 _IN_BASE = re.compile(r"\b([0-9A-F]+)\s(?:in\s|\()?(?:\\text\s?\{\s?)?(?:in\s)?base[- ](\d{1,2})\)?\s?\}?")
 _TIMES_X = re.compile(r"(?<=\d)\s?x\s?(?=10\^)|(?<=\d) x (?=\d)")
 _DOT_THOUSANDS = re.compile(
@@ -203,7 +209,7 @@ _UNIT = re.compile(
 )
 _FOREIGN_UNIT = re.compile(r"(?<=[\d)}])\s?([^\W\d_]*[^\W\d_a-zA-Z][^\d=<>\\]{0,40})\Z")
 _LETTER_UNIT = re.compile(r"(?<=\d)([mgsLVNJWK])\Z")
-_SCALES = {"thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_SCALES = {"thousand": "10^3", "million": "10^6", "billion": "10^9", "trillion": "10^{12}", "dozen": "12"}
 _SCALE = re.compile(rf"\A({'|'.join(_SCALES)})s?\b\s?")
 
 
@@ -230,7 +236,7 @@ def parsed(text: str) -> Expression:
     body, unit = _without_unit(text)
     scale = _SCALE.match(unit)
     if scale and body.strip().replace(".", "").replace(",", "").isdigit():
-        body, unit = f"{body.strip()} \\times 10^{{{_SCALES[scale[1]]}}}", unit[scale.end() :]
+        body, unit = f"{body.strip()} \\times {_SCALES[scale[1]]}", unit[scale.end() :]
     body = body.strip()
     return Expression(body if body.endswith("...") else body.rstrip(". "), name, unit, percent)
 
@@ -260,6 +266,9 @@ def _without_unit(text: str) -> tuple[str, str]:
     in_text = unit.startswith("\\text")
     known = unit_of(bare) is not None
     if not (in_text or "degree" in bare or known or len(first[0]) > 2):
+        return text, ""
+    body = re.sub(r"\\[a-zA-Z]+|(?<=\d)[eE](?=[-+]?\d)", "", text[: match.start()])
+    if not in_text and re.search(r"[a-zA-Z]", body):  # the h of r^2 h
         return text, ""
     spaced = text[match.start()].isspace() or text[match.start() - 1].isspace()
     if not in_text and len(first[0]) == 1 and not spaced:  # 5m may be a product

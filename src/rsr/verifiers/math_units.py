@@ -96,6 +96,8 @@ def same_unit(one: str, other: str) -> Fraction | None:
 
     Nouns (`clips`, `red clips`) are the same where they share a word.
     """
+    if one.startswith("per ") or other.startswith("per "):  # $2 per pound, where the currency was left out
+        return Fraction(1)
     first, second = unit(one), unit(other)
     if first and second:
         return first.factor / second.factor if first.dimension == second.dimension else None
