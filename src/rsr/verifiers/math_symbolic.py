@@ -11,6 +11,8 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from rsr.verifiers.math_points import equal_at_points
+
 _LONGEST = 600
 _LARGE = re.compile(
     r"\d{60}|\\binom\s?\{\s?\d{4}|\^\s?\{?\s?-?\d{5}|\d{4,}\s?\)?!|!\s?\)?!\s?\)?!"
@@ -45,6 +47,9 @@ def warm() -> None:
 
 def same(gold: str, given: str) -> bool:
     """Whether two expressions in LaTeX are equal; what can't be parsed equals nothing."""
+    quickly = equal_at_points(_radians(gold), _radians(given))
+    if quickly is not None:
+        return quickly
     sides = _sides(gold), _sides(given)
     if sides[0] and sides[1]:
         verdict = _same_equation(sides[0], sides[1])

@@ -222,6 +222,7 @@ def parsed(text: str) -> Expression:
         name = re.sub(r"\s|\\text|[{}]|=|:|\\approx|\\equiv|\\in", "", match[0])
         text = text[match.end() :].strip()
         text = _LEADING.sub("", text, count=1) if _LEADING.match(text) else text
+    text = _ASIDE.sub("", text)
     inner = _TEXT.fullmatch(text)
     if inner and inner[1].strip()[:1].isdigit():
         text = inner[1].strip()
@@ -241,6 +242,7 @@ def parsed(text: str) -> Expression:
     return Expression(body if body.endswith("...") else body.rstrip(". "), name, unit, percent)
 
 
+_ASIDE = re.compile(r"(?<=\S)\s?\\text\s?\{\s?\([^{}()]*[a-z]{2}[^{}()]*\)\s?\}\Z")  # (by symmetry)
 _ORDINAL = re.compile(r"(\d+)(?:\^\s?\{?\s?)?(?:\\text\s?\{\s?)?(?:st|nd|rd|th)\b\s?\}{0,2}")
 _JOINED = re.compile(r",\s|\b(?:or|and)\b")
 _TRIGONOMETRY = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc)(?![a-z])")
