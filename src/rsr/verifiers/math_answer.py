@@ -26,7 +26,8 @@ class Answer(NamedTuple):
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}(?=[{\d\w\\])|<\|begin_of_box\|>")
 _JOINT = re.compile(
-    r"[\s$.,;:&]*(?:\\text\{\s*(?:and|or)\s*\}|and|or|,|;|y|und|et|和|\(?[b-e]\))?[\s$.,;:&]*(?:[a-zA-Z](?:_\{?\w\}?)? ?= ?)?\$?"
+    r"[\s$.,;:&]*(?:\\text\{\s*(?:and|or)\s*\}|and|or|,|;|y|und|et|和"
+    r"|\(?[b-e]\))?[\s$.,;:&]*(?:[a-zA-Z](?:_\{?\w\}?)? ?= ?)?\$?"
 )
 _JOINED = re.compile(r"\b(?:and|or)\b|,")
 _DEDUCED = re.compile(
@@ -45,9 +46,12 @@ _FIELD = re.compile(
 )
 _NUMBER = re.compile(r"(?<![\w.])" + NUMBER)
 _STOP = re.compile(
-    r"(?:[,.;!?]?\s+|\b)(?:because|since|as (?:the|we|it|there|above|before|[a-z]{3,12}ed|found|shown)\b|which|where|when|so|for|given|based|after|by|from|if"
-    r"|but|however|rather than|instead of|as opposed to|whereas|while|though|although|that|in this|in the|per the|making|meaning|rounded|considering|using|with|not)\b"
-    r"|(?<!\.\.)[.!?](?=\s|$)(?<!\d\.\d)(?<!\b[ap]\.m\.)|\n|。|；|,?\s(?:而不是|而非|因为|其中|ではなく|y no|et non|und nicht|e non|e não|no)(?=\s)",
+    r"(?:[,.;!?]?\s+|\b)(?:because|since|as (?:the|we|it|there|above|before|[a-z]{3,12}ed|found|shown)\b|which"
+    r"|where|when|so|for|given|based|after|by|from|if"
+    r"|but|however|rather than|instead of|as opposed to|whereas|while|though|although|that|in this|in the"
+    r"|per the|making|meaning|rounded|considering|using|with|not)\b"
+    r"|(?<!\.\.)[.!?](?=\s|$)(?<!\d\.\d)(?<!\b[ap]\.m\.)|\n|。|；"
+    r"|,?\s(?:而不是|而非|因为|其中|ではなく|y no|et non|und nicht|e non|e não|no)(?=\s)",
     re.I,
 )
 _SAYS = re.compile(r"\b(?:is|are|has|have|takes?|costs?|gets?|needs?|there)\b|[a-zA-Z]{3} ?=")
@@ -224,7 +228,13 @@ def _inverse(text: str, start: int) -> tuple[str, int] | None:
     for match in reversed(list(cues.INVERSE.finditer(text, start))[-5:]):
         before = re.split(r"[.!?]\s|\n", text[max(start, match.start() - 400) : match.start()])[-1].strip()
         bare = cues.CONCLUDES.sub("", before).strip(" ,*")
-        short = re.search(r"\w", bare) and len(bare) <= 60 and not _VERBS.search(bare) and "$" not in bare and len(bare.split()) <= 8
+        short = (
+            re.search(r"\w", bare)
+            and len(bare) <= 60
+            and not _VERBS.search(bare)
+            and "$" not in bare
+            and len(bare.split()) <= 8
+        )
         given = bare if short else value_before(before)
         if given:
             return given, match.end()
@@ -268,7 +278,9 @@ def _first_expression(text: str) -> str | None:
         return _formulas(text, formula)
     stop = _STOP.search(text)
     head = re.sub(r"\s\(\Z", "", (text[: stop.start()] if stop else text).strip(" *_`\"'"))
-    if not head or re.match(r"not |unknown|unclear|(?:a|an|to) (?!(?:dozen|hundred|thousand|million|half|third|quarter)\b)", head, re.I):
+    if not head or re.match(
+        r"not |unknown|unclear|(?:a|an|to) (?!(?:dozen|hundred|thousand|million|half|third|quarter)\b)", head, re.I
+    ):
         return None
     if _FOREIGN.search(head) and re.search(r"\d", head) and not _NUMBER.match(head):
         return last_value(head)
@@ -325,18 +337,25 @@ def _formulas(text: str, formula: re.Match[str]) -> str:
 
 # --- bare expressions
 
-_IS = re.compile(r"\d[\"'” ]{0,2} (?:is|are|equals?|makes?|gives?|es|son|est|font|fait|ist|sind|ergibt|macht|fa|é|è)\b")
+_IS = re.compile(
+    r"\d[\"'” ]{0,2} (?:is|are|equals?|makes?|gives?|es|son|est|font|fait|ist|sind|ergibt|macht|fa"
+    r"|é|è)\b"
+)
 _WORD = re.compile(r"[^\W\d_]{2,}")
 _FUNCTIONS = re.compile(r"\\[a-zA-Z]+|sqrt|sin|cos|tan|log|infinity")
-_ASSIGNED = re.compile(r"[a-zA-Z]\w?\s?=\s?[^=\s][^=]{0,60}(?:(?:,|;|\bor\b|\band\b)\s?[a-zA-Z]\w?\s?=\s?[^=]{1,60}){1,9}")
+_ASSIGNED = re.compile(
+    r"[a-zA-Z]\w?\s?=\s?[^=\s][^=]{0,60}(?:(?:,|;|\bor\b|\band\b)\s?[a-zA-Z]\w?\s?=\s?[^=]{1,60}){1,9}"
+)
 _VERBS = re.compile(
     r"\b(?:is|are|was|were|be|have|has|had|gets?|gives?|equals?|makes?|so|we|it|there|they|he|she|the|that|this|if|let"
     r"|i|need|answer|then|thus|hence|therefore|of|not|can|could|for|from|each)\b",
     re.I,
 )
 _BARE = re.compile(
-    r"[-−$€£(]?\d|(?:the )?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.? \d|(?:mon|tues|wednes|thurs|fri|satur|sun)day\b"
-    r"|[^\d,;:]*\Z", re.I,
+    r"[-−$€£(]?\d|(?:the )?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.? \d|(?:mon|tues|wednes"
+    r"|thurs|fri|satur|sun)day\b"
+    r"|[^\d,;:]*\Z",
+    re.I,
 )
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any
 
+from rsr.verifiers import math_parts
 from rsr.verifiers.math_numbers import exact
-from rsr.verifiers.math_text import Expression, clean, closing, parsed
+from rsr.verifiers.math_text import Expression, clean, parsed
 from rsr.verifiers.math_units import compound_amounts, same_date, same_time, same_unit
 
 Equal = Callable[[str, str], bool | None]
@@ -20,10 +20,6 @@ _TEXT = re.compile(r"\\text\s?\{([^{}]*)\}")
 _SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)|\\(?=\s)")
 _TIMES = re.compile(r"\\cdot(?![a-zA-Z])|\\times(?![a-zA-Z])")
 _LETTERS = re.compile(r"[^\W\d_]+(?:[\s'-]+[^\W\d_]+)*")
-_MATRIX = re.compile(r"\\begin\s?\{([pbvBV]?matrix|array|cases)\}(?:\{[clr| ]+\})?(.*)\\end\s?\{\1\}", re.S)
-_BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?\s?_\s?(?:\{\s?(?:\\text\s?\{)?\s?)?(\d{1,2}|two|eight|ten|sixteen)\b[\s}]*")
-_BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
-_RATIO = re.compile(r"\s?([^:,=]{1,60}?)\s?(?::|(?<=\d) to (?=\d))\s?([^:,=]{1,60})")
 
 
 def equal(gold: str, given: str, algebra: Equal | None = None) -> bool | None:
@@ -50,7 +46,7 @@ def equal(gold: str, given: str, algebra: Equal | None = None) -> bool | None:
             return verdict
     sides = [_DIMENSIONS.fullmatch(re.sub(r"\\text\s?\{([^{}]*)\}", r"\1", text)) for text in (gold, given)]
     if sides[0] and sides[1]:
-        return _unordered(*(_BY.split(side[0]) for side in sides if side), algebra)
+        return _unordered(_BY.split(sides[0][0]), _BY.split(sides[1][0]), algebra)
     one, other = parsed(gold), parsed(given)
     if one.name and other.name and one.name != other.name and "=" in gold and "=" in given:
         return _same_body(one, other, algebra) is True and _same_name(one.name, other.name)
@@ -106,7 +102,8 @@ def is_number(text: str) -> bool:
 
 _WORDS_OF_MATHEMATICS = re.compile(
     r"\b(?:none|never|no|not?|yes|true|false|undefined|infinit\w*|impossible|unbounded|indeterminate|diverges?|dne|pi"
-    r"|does|cannot|empty|all|every|any|real|reals|complex|prime|even|odd|solutions?|roots?|sqrt|sin|cos|tan|log|exp)\b",
+    r"|does|cannot|empty|all|every|any|real|reals|complex|prime|even|odd|solutions?|roots?|sqrt|sin|cos|tan|log"
+    r"|exp)\b",
     re.I,
 )
 _WORD = re.compile(r"(?<![\\a-zA-Z])(?!and\b)[a-zA-Z]{3,}")
@@ -138,7 +135,11 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
     sets = [_NAMED_SETS.get(_bare(body).casefold()) for body in bodies]
     if sets[0] or sets[1]:
         return sets[0] == sets[1]
-    for compare in (_words, _residues, _bases, _ratios, _plus_minus, _matrices):
+    for plain in (_words, math_parts.residues, math_parts.bases, math_parts.ratios):
+        verdict = plain(*bodies)
+        if verdict is not None:
+            return verdict
+    for compare in (_intervals, _plus_minus, _matrices):
         verdict = compare(*bodies, algebra)
         if verdict is not None:
             return verdict
@@ -193,7 +194,12 @@ def _endless(value: Fraction) -> bool:
 def _last_side(text: str) -> str | None:
     """`7` of `3 + 4 = 7`; not of a list, and not for a sum's `k=1`."""
     at = text.rfind("=")
-    if at < 1 or text[at - 1] in "<>!" or text.count("{", 0, at) != text.count("}", 0, at) or len(_parts(text)[1]) > 1:
+    if (
+        at < 1
+        or text[at - 1] in "<>!"
+        or text.count("{", 0, at) != text.count("}", 0, at)
+        or len(math_parts.parts_of(text)[1]) > 1
+    ):
         return None
     return text[at + 1 :].strip()
 
@@ -212,7 +218,7 @@ def _bare(text: str) -> str:
     return text.rstrip(".").casefold() if text.isalpha() or " " in text else text.rstrip(".")
 
 
-def _words(gold: str, given: str, algebra: Equal | None) -> bool | None:
+def _words(gold: str, given: str) -> bool | None:
     """Answers in words: `yes`, `Monday`, `no solution`, `(C)`."""
     first, second = (_TEXT.sub(r" \1 ", text).strip(" ()[]*\"'.") for text in (gold, given))
     plain = [_LETTERS.fullmatch(text) is not None and "\\" not in text for text in (first, second)]
@@ -233,13 +239,15 @@ def _is_product(text: str) -> bool:
 
 
 _SAME_WORDS = {"true": "yes", "false": "no", "does not exist": "dne", "doesn't exist": "dne"}
-_NAMED_SETS = {
-    **dict.fromkeys(
-        ("allrealnumbers", "allreals", "realnumbers", "(-\\infty,\\infty)", "x\\in\\mathbb{r}", "\\mathbb{r}", "allrealnumbersx",
-         "(-\\infty,+\\infty)", "-\\infty<x<\\infty", "therealnumbers", "allx", "\\r", "\\reals"), "reals"),
-    **dict.fromkeys(("nosolution", "nosolutions", "\\emptyset", "emptyset", "theemptyset", "norealsolution", "norealsolutions",
-                     "nosolutionexists", "therearenosolutions"), "nothing"),
-}  # fmt: skip
+_REALS = (
+    "allrealnumbers allreals realnumbers therealnumbers allx x\\in\\mathbb{r} \\mathbb{r} \\r \\reals"
+    " (-\\infty,\\infty) (-\\infty,+\\infty) -\\infty<x<\\infty"
+)
+_NOTHING = (
+    "nosolution nosolutions \\emptyset emptyset theemptyset norealsolution norealsolutions nosolutionexists"
+    " therearenosolutions"
+)
+_NAMED_SETS = dict.fromkeys(_REALS.split(), "reals") | dict.fromkeys(_NOTHING.split(), "nothing")
 
 
 def _folded(text: str) -> str:
@@ -247,59 +255,16 @@ def _folded(text: str) -> str:
     return _SAME_WORDS.get(text, text.removeprefix("the "))
 
 
-_RESIDUE = re.compile(r"(-?\d{1,30})\s?(?:\(\s?)?(?:\\[pb]?mod(?![a-z])|\(?\\text\s?\{\s?mod\s?\}|\(?mod)\s?\{?\s?(\d{1,30})\s?\}?\)?")
-
-
-def _residues(gold: str, given: str, algebra: Equal | None) -> bool | None:
-    r"""`3 \pmod 7`: a residue class, or the number alone on one side."""
-    first, second = _RESIDUE.fullmatch(gold), _RESIDUE.fullmatch(given)
+def _intervals(gold: str, given: str, algebra: Equal | None) -> bool | None:
+    """Inequalities in one letter, as intervals: against each other, or against an interval."""
+    first, second = math_parts.interval(gold), math_parts.interval(given)
     if first and second:
-        return first[2] == second[2] and int(second[2]) > 0 and (int(first[1]) - int(second[1])) % int(second[2]) == 0
-    one = exact(first[1]) if first else exact(gold)
-    other = exact(second[1]) if second else exact(given)
-    return one == other if (first or second) and one is not None and other is not None else None
-
-
-def _bases(gold: str, given: str, algebra: Equal | None) -> bool | None:
-    """`101_2`: by value when both have a base, by digits when one has."""
-    first, second = _BASE.fullmatch(gold), _BASE.fullmatch(given)
-    if first is None and second is None:
-        return None
-    try:
-        if first and second:
-            return int(first[1], _base(first)) == int(second[1], _base(second))
-    except ValueError:
-        return False
-    digits, plain = (first[1], given) if first else (second[1] if second else "", gold)
-    return digits.casefold() == plain.strip().casefold() if re.fullmatch(r"\s?[0-9A-Fa-f]+\s?", plain) else None
-
-
-def _base(match: re.Match[str]) -> int:
-    return _BASES.get(match[2]) or int(match[2])
-
-
-def _ratios(gold: str, given: str, algebra: Equal | None) -> bool | None:
-    if gold.count(":") > 1 and gold.count(":") == given.count(":"):
-        return _proportional([exact(part.strip()) for part in gold.split(":")], [exact(p.strip()) for p in given.split(":")])
-    first, second = _RATIO.fullmatch(gold), _RATIO.fullmatch(given)
-    if first is None and second is None:
-        return None
-    one = _quotient(first) if first else exact(gold)
-    other = _quotient(second) if second else exact(given)
-    return one == other if one is not None and other is not None else None
-
-
-def _proportional(gold: list[Fraction | None], given: list[Fraction | None]) -> bool | None:
-    pairs = list(zip(gold, given, strict=True))
-    if any(one is None or other is None or not one for one, other in pairs):
-        return None
-    factors = {other / one for one, other in pairs if one and other is not None}
-    return len(factors) == 1
-
-
-def _quotient(match: re.Match[str]) -> Fraction | None:
-    top, bottom = exact(match[1].strip()), exact(match[2].strip())
-    return top / bottom if top is not None and bottom else None
+        return first[0] == second[0] and equal(first[1], second[1], algebra)
+    one, other = first[1] if first else gold, second[1] if second else given
+    kinds = [math_parts.parts_of(text)[0] for text in (one, other)]
+    if (first or second) and all(kind in ("()", "[]", "(]", "[)") for kind in kinds):
+        return equal(one, other, algebra)
+    return None
 
 
 def _plus_minus(gold: str, given: str, algebra: Equal | None) -> bool | None:
@@ -311,15 +276,15 @@ def _plus_minus(gold: str, given: str, algebra: Equal | None) -> bool | None:
 def _signs(text: str) -> list[str]:
     if "\\pm" in text:
         return [clean(text.replace("\\pm", sign)) for sign in ("+", "-")]
-    return _parts(text)[1]
+    return math_parts.parts_of(text)[1]
 
 
 def _matrices(gold: str, given: str, algebra: Equal | None) -> bool | None:
-    first, second = _cells(_nested(gold)), _cells(_nested(given))
+    first, second = math_parts.cells(math_parts.nested(gold)), math_parts.cells(math_parts.nested(given))
     if first is None and second is None:
         return None
     if first is None or second is None:  # a vector may be written as a tuple
-        cells, (kind, parts) = (first, _parts(given)) if first else (second, _parts(gold))
+        cells, (kind, parts) = (first, math_parts.parts_of(given)) if first else (second, math_parts.parts_of(gold))
         if not kind or cells is None or 1 not in (len(cells), len(cells[0])):
             return None
         return _ordered([cell for row in cells for cell in row], parts, algebra)
@@ -328,56 +293,16 @@ def _matrices(gold: str, given: str, algebra: Equal | None) -> bool | None:
     return _ordered([cell for row in first for cell in row], [cell for row in second for cell in row], algebra)
 
 
-def _nested(text: str) -> str:
-    """`[[1, 2], [3, 4]]` as a matrix."""
-    if not text.startswith("[[") or not text.endswith("]]") or len(text) > 2000:
-        return text
-    rows = [row.strip(" [],").replace(",", "&") for row in text.split("]")]
-    return "\\begin{matrix}" + "\\\\".join(row for row in rows if row) + "\\end{matrix}"
-
-
-def _cells(text: str) -> list[list[str]] | None:
-    match = _MATRIX.fullmatch(text.strip())
-    if match is None:
-        return None
-    rows = [row for row in re.split(r"\\\\|\\cr", match[2]) if row.strip()]
-    return [[cell.strip() for cell in row.split("&")] for row in rows] or None
-
-
-_JOINER = re.compile(r"\\text\s?\{\s?(?:and|or)\s?\}|\\(?:lor|land|vee)(?![a-zA-Z])|\s(?:或|和|及|oder|und|ou|et|или|и)\s|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|;")
-
-
-def _distinct(parts: list[str]) -> list[str]:
-    """Parts without those of the same value: `1/4, 25%` is one."""
-    values: dict[Any, str] = {}
-    for part in parts:
-        one = parsed(part)
-        value = exact(one.body)
-        values.setdefault(part if value is None else value / 100 if one.percent else value, part)
-    return list(values.values())
-
-
-def _named_parts(gold: str, given: str) -> tuple[str, str]:
-    """`x=3, y=4` against a tuple as `(3, 4)`, by the order of the names."""
-    texts = []
-    for text, partner in ((gold, given), (given, gold)):
-        parts = [part.partition("=") for part in _parts(text)[1]] if "=" in text and "=" not in partner else []
-        names = [name.strip() for name, _, _ in parts]
-        if len(set(names)) == len(names) > 1 and _parts(partner)[0] == "()":
-            ordered = sorted(parts, key=lambda part: part[0].strip())
-            text = "(" + ", ".join(value.strip() for _, _, value in ordered) + ")"
-        texts.append(text)
-    return texts[0], texts[1]
-
-
 def _collections(gold: str, given: str, algebra: Equal | None) -> bool | None:
     """Tuples, intervals, sets and plain lists, part by part; unions in any order."""
-    unions = [_union(text) for text in (gold, given)]
+    unions = [math_parts.union(text) for text in (gold, given)]
     if "\\cup" in gold + given and all(len(union) > 1 for union in unions):
         return _unordered(unions[0], unions[1], algebra)
-    gold, given = _named_parts(gold, given)
-    (kind, first), (other, second) = _parts(gold), _parts(given)
-    distinct = [_distinct(parts) if not brackets else parts for brackets, parts in ((kind, first), (other, second))]
+    gold, given = math_parts.named_parts(gold, given)
+    (kind, first), (other, second) = math_parts.parts_of(gold), math_parts.parts_of(given)
+    distinct = [
+        math_parts.distinct(parts) if not brackets else parts for brackets, parts in ((kind, first), (other, second))
+    ]
     if [len(parts) for parts in distinct] == [1, 1] and len(first) + len(second) > 2:
         return equal(distinct[0][0], distinct[1][0], algebra)
     first, second = distinct
@@ -392,8 +317,8 @@ def _collections(gold: str, given: str, algebra: Equal | None) -> bool | None:
             "\\pm" in gold + given
             or "\\cup" in gold + given
             or "\\in" in gold + given
-            or _relation(gold)
-            or _relation(given)
+            or math_parts.is_relation(gold)
+            or math_parts.is_relation(given)
         ):
             return None
         return False
@@ -403,61 +328,6 @@ def _collections(gold: str, given: str, algebra: Equal | None) -> bool | None:
         tuples = "()" in (kind, other) and "=" not in gold + given
         return _ordered(first, second, algebra) if tuples else _unordered(first, second, algebra)
     return False
-
-
-def _union(text: str) -> list[str]:
-    r"""The parts of `A \cup B`, and of `x < 1 or x > 2`."""
-    joint = r"\\cup(?![a-zA-Z])" if "\\cup" in text else r"\\text\s?\{\s?or\s?\}|\\lor(?![a-zA-Z])|\bor\b"
-    parts = [part.strip() for part in re.split(joint, text)]
-    return parts if "\\cup" in text or all(_relation(part) for part in parts) else [text]
-
-
-def _relation(text: str) -> bool:
-    return re.search(r"[<>]|\\le|\\ge", text) is not None
-
-
-def _parts(text: str) -> tuple[str, list[str]]:
-    """The brackets around a collection and its parts."""
-    text = text.strip()
-    kind, inner = "", text
-    if text.startswith("\\{") and text.endswith("\\}"):
-        kind, inner = "{}", text[2:-2]
-    elif text.startswith("{") and text.endswith("}") and "," in text and closing(text, 0) == len(text) - 1:
-        kind, inner = "{}", text[1:-1]
-    elif len(text) > 1 and text[0] + text[-1] in ("()", "[]", "(]", "[)") and _outer(text):
-        kind, inner = text[0] + text[-1], text[1:-1]
-    parts, depth, start = [], 0, 0
-    inner = _JOINER.sub(",", inner)
-    for at, char in enumerate(inner):
-        if char in "([{":
-            depth += 1
-        elif char in ")]}":
-            depth -= 1
-        elif char == "," and depth <= 0 and not _in_number(inner, at, kind):
-            parts.append(inner[start:at].strip())
-            start = at + 1
-    parts.append(inner[start:].strip())
-    return kind, [part for part in parts if part]
-
-
-def _outer(text: str) -> bool:
-    """Whether the first bracket closes only at the end."""
-    depth = 0
-    for at, char in enumerate(text):
-        depth += (char in "([") - (char in ")]")
-        if depth == 0:
-            return at == len(text) - 1
-    return False
-
-
-def _in_number(text: str, at: int, kind: str) -> bool:
-    """Whether a comma groups thousands: only outside brackets, three digits on its right, no space."""
-    return (
-        not kind
-        and re.match(r",\d{3}(?!\d)", text[at : at + 5]) is not None
-        and text[at - 1 : at].isdigit()
-        and not re.search(r",\s", text)
-    )
 
 
 def _ordered(first: Sequence[str], second: Sequence[str], algebra: Equal | None) -> bool | None:

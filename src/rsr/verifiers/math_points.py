@@ -12,7 +12,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_TOKEN = re.compile(r"\s*(?:(\d+(?:\.\d+)?|\.\d+)|(\\[a-zA-Z]+)|([a-zA-Z](?:_(?:\w|\{\w{1,8}\}))?)|([-+*/^!(){}\[\]|]))")
+_TOKEN = re.compile(
+    r"\s*(?:(\d+(?:\.\d+)?|\.\d+)|(\\[a-zA-Z]+)|([a-zA-Z](?:_(?:\w|\{\w{1,8}\}))?)|([-+*/^!(){}\[\]|]))"
+)
 _FUNCTIONS = {
     "\\sin": "sin", "\\cos": "cos", "\\tan": "tan", "\\cot": "cot", "\\sec": "sec", "\\csc": "csc", "\\ln": "log",
     "\\arcsin": "asin", "\\arccos": "acos", "\\arctan": "atan", "\\sinh": "sinh", "\\cosh": "cosh", "\\tanh": "tanh",
@@ -95,7 +97,8 @@ def _close(first: Any, second: Any) -> bool:
 
 
 def _tokens(text: str) -> list[str]:
-    found, at, text = [], 0, text.rstrip()
+    found: list[str] = []
+    at, text = 0, text.rstrip()
     while at < len(text):
         match = _TOKEN.match(text, at)
         if match is None or len(found) > 200:
@@ -173,8 +176,10 @@ class _Reader:
 
     def _begins(self) -> bool:
         token = self._peek()
-        return token[:1].isalnum() or token in ("(", "{", "\\frac", "\\sqrt", "\\pi", "\\binom", "\\log") or (
-            token in _FUNCTIONS or token in _GREEK
+        return (
+            token[:1].isalnum()
+            or token in ("(", "{", "\\frac", "\\sqrt", "\\pi", "\\binom", "\\log")
+            or (token in _FUNCTIONS or token in _GREEK)
         )
 
     def _signed(self) -> Any:
@@ -265,7 +270,7 @@ class _Reader:
         return result if power is None else self._raised(result, power)
 
     def _argument(self) -> Any:
-        """What a function without brackets is of: `2x` in `\\sin 2x + 1`."""
+        r"""What a function without brackets is of: `2x` in `\\sin 2x + 1`."""
         if self._take("-"):
             return -self._argument()
         value = self._power()

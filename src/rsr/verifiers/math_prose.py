@@ -22,14 +22,22 @@ FORMULA = re.compile(
 BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*|__([^_\n]{1,200})__")
 _NUMBER = re.compile(r"(?<![\w.])" + NUMBER)
 _SENTENCES = re.compile(r"(?<=[.!?。！？])(?=\s|[A-Z\u4e00-\u9fff])(?<!\b[A-Zv]\.)(?<!\bvs\.)(?<!\bapprox\.)|\n")
-_ATOM = r"(?:√?\d++(?:\.\d++)?|(?:sqrt|sin|cos|tan|cot|sec|csc|ln|log|exp|pi)(?![a-zA-Z])|[a-zA-Z](?![a-zA-Z'’])|[πθ√∞])"
+_ATOM = (
+    r"(?:√?\d++(?:\.\d++)?|(?:sqrt|sin|cos|tan|cot|sec|csc|ln|log|exp|pi)(?![a-zA-Z])|[a-zA-Z](?![a-zA-Z'’])|[πθ√∞])"
+)
 _PIECE = rf"[(\[]{{0,3}}[-−+]?{_ATOM}[)\]]{{0,3}}[²³⁴⁵⁶ⁿ!°]?"
 _EXPRESSION = re.compile(
-    rf"(?<![\w$\\.,{{}}])[-−]?{_PIECE}(?:(?:\s?(?:[-−+*/^×·÷<>≤≥=]|\*\*|<=|>=)\s?|(?=[a-zA-Z(√π])){_PIECE}){{1,60}}(?![\w$\\])(?!\.\d)"
+    rf"(?<![\w$\\.,{{}}])[-−]?{_PIECE}(?:(?:\s?(?:[-−+*/^×·÷<>≤≥=]|\*\*|<=|>=)\s?"
+    rf"|(?=[a-zA-Z(√π])){_PIECE}){{1,60}}(?![\w$\\])(?!\.\d)"
 )
-_TUPLE = re.compile(r"\[\[[^\n]{1,80}?\]\]|(?<![\w)])[(\[{]\s?[^()\[\]{}\s,]{1,20}(?:,\s?[^()\[\]{}\s,]{1,20}){1,5}\s?[)\]}](?!\w)")
+_TUPLE = re.compile(
+    r"\[\[[^\n]{1,80}?\]\]|(?<![\w)])[(\[{]\s?[^()\[\]{}\s,]{1,20}(?:,\s?[^()\[\]{}\s,]{1,20}){1,5}\s?[)\]}](?!\w)"
+)
 _GROUP = r"\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]{0,60}\}){0,60}\}){0,120}\}"
-_COMMAND = r"\\(?:[dt]?frac|sqrt|pi|cdot|times|pm|infty|ln|log|sin|cos|tan|binom|left|right|theta|circ|text|mathbb)(?![a-zA-Z])"
+_COMMAND = (
+    r"\\(?:[dt]?frac|sqrt|pi|cdot|times|pm|infty|ln|log|sin|cos|tan|binom|left|right|theta|circ|text|mathbb)"
+    r"(?![a-zA-Z])"
+)
 _LATEX = re.compile(  # without dollars
     rf"(?<![\w$\\{{}}])(?:[-−+(\[]{{0,2}}[\w.]{{1,8}}[ ^_*=+-]{{0,3}}){{0,3}}[-−+(\[]?{_COMMAND}"
     rf"(?:{_GROUP}|[\w^+*/=,|)\](\[-]|{_COMMAND}|\.\d|\s(?=[-+*=\\(\d]|[a-zA-Z]\b)){{0,200}}"
@@ -39,18 +47,22 @@ _MIXED = re.compile(r"(?<![\w./])[-−]?\d{1,9}\s\d{1,4}/\d{1,4}(?![\w/])")
 _JOINT = re.compile(r"[\s$]*(?:,|;|,?\s?and|,?\s?or|und|et|y|e|和|&)[\s$]*")
 _BY = re.compile(r"\s(?:by|x|×)\s")
 _SPELLED = re.compile(
-    r"\b(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:one|two|three|four|five|six|seven|eight|nine))?"
+    r"\b(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:one|two|three|four|five|six|seven"
+    r"|eight|nine))?"
     r"|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|zero"
-    r"|(?:one|a)(?= (?:hundred|thousand|million)))(?:[- ](?:hundred|thousand|million|and|twenty|thirty|forty|fifty|sixty"
+    r"|(?:one|a)(?= (?:hundred|thousand|million)))(?:[- ](?:hundred|thousand|million|and|twenty|thirty|forty"
+    r"|fifty|sixty"
     r"|seventy|eighty|ninety|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w{3,5}teen)){0,6}\b",
     re.I,
 )
 _UNIT_AFTER = re.compile(
-    r"[ ~-]?((?:(?:square|cubic|sq\.?) )?[a-zA-Z°£€%²³]{1,12}(?:\s?\^\s?[23]|[²³])?(?:\s?(?:/|per )\s?[a-zA-Z]{1,10}(?:\^?[23²])?)?"
+    r"[ ~-]?((?:(?:square|cubic|sq\.?) )?[a-zA-Z°£€%²³]{1,12}(?:\s?\^\s?[23]|[²³])?(?:\s?(?:/"
+    r"|per )\s?[a-zA-Z]{1,10}(?:\^?[23²])?)?"
     r"|\\text\{[^{}]{1,20}\})"
 )
 _NAME = re.compile(
-    r"\b(?:is|are|was|on)\s+(?:(?:the|a|an)\s)?(?:\*\*([A-Za-z][^*\n]{0,40}?)\.?\*\*|([A-Z][a-z]+(?:\s[A-Z][a-z]+)?))[\s.!]*\Z"
+    r"\b(?:is|are|was|on)\s+(?:(?:the|a|an)\s)?(?:\*\*([A-Za-z][^*\n]{0,40}?)\.?\*\*"
+    r"|([A-Z][a-z]+(?:\s[A-Z][a-z]+)?))[\s.!]*\Z"
 )
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 
@@ -180,7 +192,9 @@ def _right_side(clause: str) -> str | None:
     right = right.strip(" .*_`!")
     if not re.search(r"\w", right) or _PROSE.search(right):
         return None
-    again = re.search(r"(?:\A|[^\w])([a-zA-Z]\w?\s?=\s?[^=]{1,40}?(?:,|\bor\b|\band\b)\s?[a-zA-Z]\w?\s?=\s?)\Z", sides + "=")
+    again = re.search(
+        r"(?:\A|[^\w])([a-zA-Z]\w?\s?=\s?[^=]{1,40}?(?:,|\bor\b|\band\b)\s?[a-zA-Z]\w?\s?=\s?)\Z", sides + "="
+    )
     if again:
         return f"{again[1]}{right}"
     left = sides.rpartition("=")[2].strip(" .*_`")
@@ -225,7 +239,12 @@ def _compounds(clause: str, found: list[Candidate]) -> list[Candidate]:
         if joined and end > candidate.end and joined[-1].text[-1:].isalpha():
             between = clause[joined[-1].end : candidate.start]
             first, second = (unit_of(one.text.rpartition(" ")[2]) for one in (joined[-1], new))
-            if first and second and first.dimension == second.dimension and between.strip() in ("", "and", ",", ", and"):
+            if (
+                first
+                and second
+                and first.dimension == second.dimension
+                and between.strip() in ("", "and", ",", ", and")
+            ):
                 new = Candidate(clause[joined[-1].start : end], joined[-1].start, end)
                 joined.pop()
         joined.append(new)

@@ -22,6 +22,7 @@ _LARGE = re.compile(
     r"|\\(?:sum|prod)(?![a-z])[^\n]{0,60}?\^\s?\{?[^{}a-z]{0,12}(?:\d{4}|\^)"  # too many terms
 )
 _PRODUCT = re.compile(r"(?<![\\a-zA-Z_{])([a-eijk-oq-zA-EG-OQ-Z])\s?\((?![a-z]\))")  # n(n+1); f, g, h are functions
+_DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s?\^\\circ")
 _PRECISION = 30
 _POINTS = ((7, 11), (-13, 9), (23, 5))
 
@@ -107,7 +108,10 @@ def _points(symbols: list[Any]) -> list[dict[Any, Any]]:
 
 
 def _radians(text: str) -> str:
-    return text.replace("^\\circ", "\\cdot\\frac{\\pi}{180}") if "\\circ" in text else text
+    if "\\circ" not in text:
+        return text
+    text = _DEGREES.sub(r"\\frac{\1\\pi}{180}", text)
+    return text.replace("^\\circ", "\\cdot\\frac{\\pi}{180}")
 
 
 @lru_cache(maxsize=512)
@@ -118,7 +122,9 @@ def _parse(text: str) -> Any:
     from math_verify import LatexExtractionConfig, parse
 
     # Units are gone already: its own way would drop the h of r^2 h. The other configs evaluate text as Python.
-    normalization = NormalizationConfig(basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none")
+    normalization = NormalizationConfig(
+        basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none"
+    )
     config = [LatexExtractionConfig(normalization_config=normalization)]
     found = parse(f"${text}$", config, fallback_mode="no_fallback", parsing_timeout=None)
     return found[0] if found else None

@@ -39,7 +39,8 @@ _UNICODE = re.compile("[" + "".join(_SYMBOLS) + "]")
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]+")
 _LOWERED = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 _DROPPED = re.compile(
-    r"\\(?:left|right|m?bigg?[lr]?|Bigg?[lr]?|displaystyle|textstyle|limits|mathstrut|boldsymbol|bm)(?![a-zA-Z])|\\[!,;:>]"
+    r"\\(?:left|right|m?bigg?[lr]?|Bigg?[lr]?|displaystyle|textstyle|limits|mathstrut|boldsymbol|bm)(?![a-zA-Z])"
+    r"|\\[!,;:>]"
     r"|\\(?:quad|qquad|thinspace|hspace\{[^{}]{0,20}\}|phantom\{[^{}]{0,20}\}|label\{[^{}]{0,40}\}|tag\{[^{}]{0,40}\})"
     r"|\\\$|\$|(?<!\\)\\(?:[()\[\]]|(?= ))|~|`|\*\*|‎"
 )
@@ -56,12 +57,14 @@ _RENAMED: tuple[tuple[re.Pattern[str], _Replacement], ...] = (
     (re.compile(r"\\(?:neq|ne)(?![a-zA-Z])"), r"\\ne "),
     (re.compile(r"\\(?:overline|vec|overrightarrow|hat|bar|widehat)\s?(?:\{([A-Za-z]{1,3})\}|([A-Za-z])(?![A-Za-z]))"),
      lambda m: m[1] or m[2]),
-    (re.compile(r"\\begin\s?\{(?:aligned|align\*?|gathered|split)\}(.*?)\\end\s?\{(?:aligned|align\*?|gathered|split)\}", re.S),
+    (re.compile(r"\\begin\s?\{(?:aligned|align\*?|gathered|split)\}(.*?)\\end\s?\{(?:aligned|align\*?|gathered"
+                r"|split)\}", re.S),
      lambda m: ", ".join(row.replace("&", "").strip() for row in m[1].split("\\\\") if row.strip())),
     (re.compile(r"\\varnothing(?![a-zA-Z])|\\\{\s?\\\}"), r"\\emptyset "),
     (re.compile(r"\\(?:ast|star)(?![a-zA-Z])"), r"*"),
     (re.compile(r"\\degree(?![a-zA-Z])|\^\s?\{?\s?\\circ\s?\}?"), r"^\\circ "),
-    (re.compile(r"\\(?:lbrace|lbrack|rbrace|rbrack|lvert|rvert|vert|langle|rangle)(?![a-zA-Z])"), lambda m: _BRACKETS[m[0]]),
+    (re.compile(r"\\(?:lbrace|lbrack|rbrace|rbrack|lvert|rvert|vert|langle"
+                r"|rangle)(?![a-zA-Z])"), lambda m: _BRACKETS[m[0]]),
     (re.compile(rf"\\(?:text|operatorname|{_FONTS})\s?\{{\s?(sqrt|pi|sin|cos|tan|log|ln|and|or)\s?\}}"),
      lambda m: f" {m[1]} " if m[1] in ("and", "or") else f"\\{m[1]} "),
     (re.compile(rf"\\(?:{_FONTS})(?=\s?\{{)"), r"\\text"),
@@ -72,7 +75,8 @@ _RENAMED: tuple[tuple[re.Pattern[str], _Replacement], ...] = (
     (re.compile(r"\\(?=%)"), ""),
 )  # fmt: skip
 _WORDS = re.compile(
-    r"(?<![a-zA-Z\\])(sqrt|infinity|infty|inf|pi|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|exp|theta|times|union)"
+    r"(?<![a-zA-Z\\])(sqrt|infinity|infty|inf|pi|sin|cos|tan|cot|sec|csc|arcsin|arccos|arctan|log|ln|exp|theta"
+    r"|times|union)"
     r"(?![a-zA-Z{])"
 )
 _STARS = re.compile(r"(?<=[\w)}\]])\s?\*\*\s?(?=[\d({-]|[a-zA-Z](?![a-zA-Z]))")
@@ -88,7 +92,7 @@ _SPACE = re.compile(r"\s+")
 
 
 def levelled(text: str) -> str:
-    """The same text with digits and brackets of all scripts in ASCII, and spaces around numbers where no one writes any."""
+    """The same text with digits and brackets of all scripts in ASCII, and spaces where scripts write none."""
     if text.isascii():
         return text
     return _BORDERS.sub(" ", _fractions(_PICTURES.sub("", text.translate(_LEVEL))))
@@ -120,7 +124,8 @@ def clean(text: str) -> str:
 _CURRENCY = re.compile(r"[$€£₹¥]")
 _CURRENCIES = {"$": "dollars", "€": "euros", "£": "gbp", "¥": "yen", "₹": "rupees"}
 _MONEY = re.compile(
-    r"\s*(-?)\s?(?:\$\s?(?=\\\$))?(?:US)?\\?([$€£₹¥])\s?(-?[\d,.]*\d)( (?:thousand|million|billion|trillion))?\.?\s*\$?\s*"
+    r"\s*(-?)\s?(?:\$\s?(?=\\\$))?(?:US)?\\?([$€£₹¥])\s?(-?[\d,.]*\d)( (?:thousand|million|billion"
+    r"|trillion))?\.?\s*\$?\s*"
     r"|\s*(-?[\d,.]*\d)\s?([€£₹¥])\s*"
 )
 
@@ -139,7 +144,8 @@ _IN_BASE = re.compile(r"\b([0-9A-F]+)\s(?:in\s|\()?(?:\\text\s?\{\s?)?(?:in\s)?b
 _TIMES_X = re.compile(r"(?<=\d)\s?x\s?(?=10\^)|(?<=\d) x (?=\d)")
 _DOT_THOUSANDS = re.compile(
     r"([-+]?\d{1,3}(?:\.\d{3}){2,})"
-    r"|(?:Rp\.? ?)?([-+]?\d{1,3}\.\d{3})( ?(?:\\text\{euros\}|euros?|rupiah|đồng|dong|vnd|liras?|tl))", re.I
+    r"|(?:Rp\.? ?)?([-+]?\d{1,3}\.\d{3})( ?(?:\\text\{euros\}|euros?|rupiah|đồng|dong|vnd|liras?|tl))",
+    re.I,
 )
 _WORD = {"infinity": "\\infty ", "inf": "\\infty ", "times": "\\times ", "union": "\\cup "}
 
@@ -196,10 +202,14 @@ def closing(text: str, at: int) -> int:
 # --- names, units, percent
 
 _NAME = re.compile(
-    r"(?:[a-zA-Z]{1,12}|\\[a-zA-Z]{2,8}|\\text\s?\{[^{}]{1,60}\})(?:_\w|_\{\w{1,8}\}|')?(?:\s?\([a-zA-Z0-9, ]{1,12}\))?"
+    r"(?:[a-zA-Z]{1,12}|\\[a-zA-Z]{2,8}|\\text\s?\{[^{}]{1,60}\})(?:_\w|_\{\w{1,8}\}"
+    r"|')?(?:\s?\([a-zA-Z0-9, ]{1,12}\))?"
     r"\s?(?:=|:(?!\d)|\\approx|\\equiv(?![a-zA-Z])|\\in(?![a-zA-Z]))\s?(?=\S)"
 )
-_LEADING = re.compile(r"(?:\\text\s?\{[^{}]{0,60}(?:\bis|\bare|:|=)\s?\}|\\approx|\\simeq|=|:|USD|EUR|US|Rs\.?|€|£|¥|₹|about|approximately|roughly|exactly)\s?")
+_LEADING = re.compile(
+    r"(?:\\text\s?\{[^{}]{0,60}(?:\bis|\bare|:|=)\s?\}|\\approx|\\simeq|=|:|USD|EUR|US|Rs\.?|€|£|¥|₹|about"
+    r"|approximately|roughly|exactly)\s?"
+)
 _TEXT = re.compile(r"\\text\s?\{([^{}]*)\}")
 _POWER = r"\^\s?\{?-?[123]\}?"
 _UNIT = re.compile(

@@ -20,15 +20,19 @@ class Unit(NamedTuple):
 
 
 _TABLE = """
-m: m meter metre meters metres м 米 | mm 1/1000: mm millimeter millimetre мм 毫米 | cm 1/100: cm centimeter centimetre см 厘米
+m: m meter metre meters metres м 米 | mm 1/1000: mm millimeter millimetre мм 毫米
+cm 1/100: cm centimeter centimetre см 厘米
 dm 1/10: dm decimeter decimetre | km 1000: km kilometer kilometre км 公里 千米 | in 127/5000: in inch inches
 ft 381/1250: ft foot feet | yd 1143/1250: yd yard | mi 201168/125: mi mile
 g: g gram gramme г 克 | mg 1/1000: mg milligram | kg 1000: kg kgs kilogram kilo кг 公斤 千克 | t 1000000: ton tonne
 lb 45359237/100000: lb lbs pound | oz 45359237/1600000: oz ounce
-s: s sec second с 秒 | min 60: min minute мин 分钟 | h 3600: h hr hour ч 小时 时间 時間 | day 86400: day 天 | week 604800: week
+s: s sec second с 秒 | min 60: min minute мин 分钟 | h 3600: h hr hour ч 小时 时间 時間 | day 86400: day 天
+week 604800: week
 month: month | year 12: yr year
-l: l liter litre л 升 | ml 1/1000: ml milliliter millilitre | gal: gal gallon | qt 1/4: quart | pint 1/8: pint | cup 1/16: cup
-$: dollar usd buck | $ 1/100: cent ¢ | eur: euro eur € | gbp: gbp £ | yuan: yuan rmb 元 | yen: yen jpy 円 | inr: rupee inr ₹ Rs
+l: l liter litre л 升 | ml 1/1000: ml milliliter millilitre
+gal: gal gallon | qt 1/4: quart | pint 1/8: pint | cup 1/16: cup
+$: dollar usd buck | $ 1/100: cent ¢ | eur: euro eur € | gbp: gbp £ | yuan: yuan rmb 元
+yen: yen jpy 円 | inr: rupee inr ₹ Rs
 idr: rupiah idr | vnd: đồng dong vnd | peso: peso | brl: real reais | rub: ruble rouble рублей рубля руб | krw: won 원
 deg: degree deg ° | rad: radian rad | C: celsius C | F: fahrenheit F | K: kelvin
 J: j joule | J 1000: kj kilojoule | N: n newton | W: w watt | W 1000: kw kilowatt | Pa: pa pascal | Pa 1000: kpa
@@ -57,7 +61,9 @@ _WHOLE |= {f"degree{s} {name}": full for s in ("", "s") for name, full in (("c",
 _WHOLE |= {f"degree{s} {name}": name for s in ("", "s") for name in ("celsius", "fahrenheit")}
 _CIRC = re.compile(r"\^?\s?\\circ(?![a-zA-Z])|°")
 _PER = re.compile(r"\s?/\s?|\s?\bper\b\s?(?:an? )?|\s\ban?\b\s")
-_PART = re.compile(r"(?:(square|sq|cubic|cu)\.?\s)?([^\W\d_]+|[$€£₹¢°])\.?(?:\s?(?:\^\s?\{?\s?(-?[1-4])\s?\}?|(squared|cubed)))?")
+_PART = re.compile(
+    r"(?:(square|sq|cubic|cu)\.?\s)?([^\W\d_]+|[$€£₹¢°])\.?(?:\s?(?:\^\s?\{?\s?(-?[1-4])\s?\}?|(squared|cubed)))?"
+)
 
 
 @lru_cache(maxsize=4096)
@@ -66,7 +72,8 @@ def unit(text: str) -> Unit | None:
     text = _CIRC.sub(" degree ", text).strip(" .")
     text = " ".join(text.split())
     text = _WHOLE.get(text.lower(), text).replace("·", " ")
-    factor, powers = Fraction(1), {}
+    factor = Fraction(1)
+    powers: dict[str, int] = {}
     for number, side in enumerate(_PER.split(text)):
         at = 0
         while at < len(side):
@@ -159,15 +166,11 @@ def _amount(text: str) -> tuple[Fraction, str] | None:
 # --- clock times and dates
 
 _CLOCK = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?\s?(?:([ap])\.?\s?m\b\.?|o'clock)?", re.I)
-_MONTHS = {
-    name: number
-    for number, names in enumerate(
-        "jan january|feb february|mar march|apr april|may|jun june|jul july|aug august|sep sept september|oct october"
-        "|nov november|dec december".split("|"),
-        start=1,
-    )
-    for name in names.split()
-}
+_MONTH_NAMES = (
+    "jan january|feb february|mar march|apr april|may|jun june|jul july|aug august|sep sept september|oct october"
+    "|nov november|dec december"
+)
+_MONTHS = {name: number for number, names in enumerate(_MONTH_NAMES.split("|"), start=1) for name in names.split()}
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
 _DATE = re.compile(
     rf"(?:[a-z]{{3,9}}day,?\s)?(?:(?:the\s)?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s(?:of\s)?(?P<month>{_MONTH})\.?"
