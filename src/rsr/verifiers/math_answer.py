@@ -46,7 +46,8 @@ _FIELD = re.compile(
 )
 _NUMBER = re.compile(r"(?<![\w.])" + NUMBER)
 _STOP = re.compile(
-    r"(?:[,.;!?]?\s+|\b)(?:because|since|as (?:the|we|it|there|above|before|[a-z]{3,12}ed|found|shown)\b|which"
+    r"(?:[,.;!?]?\s+|\b)(?:because|since|(?<=, )as|as (?:the|we|it|there|above|before|[a-z]{3,12}ed|found|shown)\b"
+    r"|which"
     r"|where|when|so|for|given|based|after|by|from|if"
     r"|but|however|rather than|instead of|as opposed to|whereas|while|though|although|that|in this|in the"
     r"|per the|making|meaning|rounded|considering|using|with|not)\b"

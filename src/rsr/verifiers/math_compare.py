@@ -132,6 +132,8 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
         return True
     if "=" not in one.body and (last := _last_side(other.body)):
         return equal(one.body, last, algebra)
+    if "=" not in one.body and _is_equation(other.body):
+        return False
     sets = [_NAMED_SETS.get(_bare(body).casefold()) for body in bodies]
     if sets[0] or sets[1]:
         return sets[0] == sets[1]
@@ -191,6 +193,18 @@ def _endless(value: Fraction) -> bool:
     return rest != 1
 
 
+_UNKNOWNS = re.compile(r"\d\s?[a-z](?![a-z(])[^=]*\Z|[a-z][^=]*\^[^=]*[a-z][^=]*\^[^=]*\Z")
+
+
+def _is_equation(text: str) -> bool:
+    """Whether a text is an equation in unknowns, which is no value: `x^2 + y^2 = 9`."""
+    left, _, right = text.rpartition("=")
+    unknowns = _UNKNOWNS.search(left.rpartition("=")[2])
+    if not unknowns or left[-1:] in ("<", ">", "!") or re.search(r"\\(?:int|sum|prod|lim)(?![a-z])", left):
+        return False
+    return exact(right.strip()) is not None
+
+
 def _last_side(text: str) -> str | None:
     """`7` of `3 + 4 = 7`; not of a list, and not for a sum's `k=1`."""
     at = text.rfind("=")
@@ -200,6 +214,8 @@ def _last_side(text: str) -> str | None:
         or text.count("{", 0, at) != text.count("}", 0, at)
         or len(math_parts.parts_of(text)[1]) > 1
     ):
+        return None
+    if _is_equation(text):
         return None
     return text[at + 1 :].strip()
 

@@ -70,7 +70,7 @@ SUPPOSED = re.compile(r"(?:\A|[\n.!?;]\s*)(?:if|had|without|suppose|assuming|unl
 """A sentence that supposes something, up to its `would be`."""
 
 ADVERBS = re.compile(
-    r"(?:\s|\*\*(?=\s)|__(?=\s)|:|=(?!=)|(?:therefore|thus|indeed|then|simply|just|clearly|hence|now"
+    r"(?:\s|\}(?=\s)|\*\*(?=\s)|__(?=\s)|:|=(?!=)|(?:therefore|thus|indeed|then|simply|just|clearly|hence|now"
     r"|approximately|about|exactly"
     r"|equal to|given by|as follows|going to be|also|still|actually|probably|definitely|only|obviously|evidently"
     r"|certainly|surely|precisely|roughly|in fact|really|truly|again|the|a total of|found to be"
@@ -168,7 +168,8 @@ REASON = re.compile(
 
 COMMITS = re.compile(
     r"(?:\b(?:is|are|be|equals?|equal to|becomes|was|were|there are|there were|(?:left|ends?|ended"
-    r"|comes?) (?:up )?with|comes? to|amounts? to|arrive at|totals?|totaling|leaves|leaving|remain(?:s|ing)?"
+    r"|comes?) (?:up )?with|to (?:get|obtain|give)|comes? to|amounts? to|arrive at|totals?|totaling"
+    r"|leaves|leaving|remain(?:s|ing)?"
     r"|(?:total|sum|average|profit|distance|speed|score|probability|mean|median|maximum|minimum|cost|price|length"
     r"|area|volume) of)|=|:|≈)[\s*_$\"“(]*(?:\b(?:exactly|only|just|about|approximately|actually|really|now"
     r"|therefore|also|a total of"

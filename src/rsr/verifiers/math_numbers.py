@@ -20,7 +20,10 @@ _TOKEN = re.compile(
     r"|(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4}(?!\d))?)(?P<dots>\.\.\.|\\ldots|\\dots)?"
     r"|(?P<op>\\frac|\\binom|\\sqrt|\\cdot|\\times|\\div|\*\*|[-+*/^!(){}\[\]]))"
 )
-_THOUSANDS = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?!\d|,\d)|(?<![\d.])\d{1,3}(?:[ _'’]\d{3})+(?![\d])")
+_THOUSANDS = re.compile(
+    r"(?<![\d.])\d{1,2}(?:,\d{2})+,\d{3}(?!\d|,\d)|(?<![\d.])\d{1,3}(?:,\d{3})+(?!\d|,\d)"
+    r"|(?<![\d.])\d{1,3}(?:[ _'’]\d{3})+(?![\d])"
+)
 _SAFE = re.compile(r"[-\d\s.,+*/^!(){}\[\]eE_'’\\a-z]*")
 _UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -74,6 +77,9 @@ def _spoken(text: str) -> Fraction | None:
         words[0] = "one"
     if words in (["dozen"], ["one", "dozen"], ["half"]):
         return Fraction(1, 2) if words == ["half"] else Fraction(12)
+    if words[-2:] in (["a", "half"], ["one", "half"]) and len(words) > 2:
+        whole = _counted(words[:-2])
+        return None if whole is None else whole + Fraction(1, 2)
     part = _PARTS.get(words[-1].removesuffix("s")) if len(words) > 1 else None
     value = _counted(words[:-1] if part else words)
     if value is None:

@@ -25,9 +25,9 @@ _SENTENCES = re.compile(r"(?<=[.!?。！？])(?=\s|[A-Z\u4e00-\u9fff])(?<!\b[A-Z
 _ATOM = (
     r"(?:√?\d++(?:\.\d++)?|(?:sqrt|sin|cos|tan|cot|sec|csc|ln|log|exp|pi)(?![a-zA-Z])|[a-zA-Z](?![a-zA-Z'’])|[πθ√∞])"
 )
-_PIECE = rf"[(\[]{{0,3}}[-−+]?{_ATOM}[)\]]{{0,3}}[²³⁴⁵⁶ⁿ!°]?"
+_PIECE = rf"[(\[]{{0,3}}[-−+]?{_ATOM}[)\]]{{0,3}}[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]{{0,6}}[!°]?"
 _EXPRESSION = re.compile(
-    rf"(?<![\w$\\.,{{}}])[-−]?{_PIECE}(?:(?:\s?(?:[-−+*/^×·÷<>≤≥=]|\*\*|<=|>=)\s?"
+    rf"(?<![\w$\\.,{{}}])[-−]?{_PIECE}(?:(?:\s?(?:[-−+±*/^×·÷<>≤≥=]|\*\*|<=|>=)\s?"
     rf"|(?=[a-zA-Z(√π])){_PIECE}){{1,60}}(?![\w$\\])(?!\.\d)"
 )
 _TUPLE = re.compile(
@@ -44,6 +44,13 @@ _LATEX = re.compile(  # without dollars
 )
 _CLOCK = re.compile(r"(?<![\w:.])\d{1,2}(?::\d{2}){1,2}\s?[ap]\.?m\b\.?", re.I)
 _MIXED = re.compile(r"(?<![\w./])[-−]?\d{1,9}\s\d{1,4}/\d{1,4}(?![\w/])")
+_RATIO = re.compile(r"(?<![\w.:])\d+(?:\.\d+)?(?:\s?:\s?\d+(?:\.\d+)?){1,3}(?![\w:])|(?<=is )\d+ to \d+(?!\w)")
+_OUT_OF = re.compile(r"(?<![\w.])(\d{1,9}) out of (?:every )?(\d{1,9})(?=[.,;!]?(?:\s|\Z))(?! [a-z])")
+_SCALED = re.compile(
+    r"(?<![\w.,])[$€£]?\d[\d,]{0,15}(?:\.\d+)? (?:thousand|million|billion|trillion)\b(?: dollars| euros)?"
+)
+_GROUPED = re.compile(r"(?<![\w.,])\d{1,2}(?:,\d{2})+,\d{3}(?![\w,]\d)|(?<![\w.,])\d{1,3}(?:\.\d{3})+,\d{2}(?!\d)")
+_BASED = re.compile(r"(?<![\w.])[0-9A-F]{1,30}_\{?\d{1,2}\}?(?!\w)")
 _JOINT = re.compile(r"[\s$]*(?:,|;|,?\s?and|,?\s?or|und|et|y|e|和|&)[\s$]*")
 _BY = re.compile(r"\s(?:by|x|×)\s")
 _SPELLED = re.compile(
@@ -52,7 +59,9 @@ _SPELLED = re.compile(
     r"|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|zero"
     r"|(?:one|a)(?= (?:hundred|thousand|million)))(?:[- ](?:hundred|thousand|million|and|twenty|thirty|forty"
     r"|fifty|sixty"
-    r"|seventy|eighty|ninety|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w{3,5}teen)){0,6}\b",
+    r"|seventy|eighty|ninety|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w{3,5}teen"
+    r"|an? half|hal(?:f|ves)|(?:third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|tenth)s?)){0,6}\b"
+    r"|\bone[- ](?:half|third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|tenth)\b",
     re.I,
 )
 _UNIT_AFTER = re.compile(
@@ -64,6 +73,12 @@ _NAME = re.compile(
     r"\b(?:is|are|was|on)\s+(?:(?:the|a|an)\s)?(?:\*\*([A-Za-z][^*\n]{0,40}?)\.?\*\*"
     r"|([A-Z][a-z]+(?:\s[A-Z][a-z]+)?))[\s.!]*\Z"
 )
+_SAID = re.compile(
+    r"\bthere (?:is|are) (no (?:[a-z]+ )?solutions?|infinitely many(?: solutions)?)[\s.!]*\Z|\bis (true|false)[\s.!]*\Z"
+    r"|\b(?:is|be|on) (?:an? )?((?:mon|tues|wednes|thurs|fri|satur|sun)day)[\s.!]*\Z",
+    re.I,
+)
+_LEADS = re.compile(r"\A.*(?:\b(?:is|are|be|get|have|gives?|equation|so|thus|hence|therefore)\s|:\s)", re.S | re.I)
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 
 
@@ -92,7 +107,11 @@ def with_unit(text: str, end: int) -> int:
         name = match[1]
         plain = re.sub(r"\\text\{([^{}]*)\}", r"\1", name).replace("²", "^2").replace("³", "^3")
         if unit_of(plain) is not None and (len(plain) > 1 or not text[match.end() : match.end() + 1].isalnum()):
-            return match.end() if not (plain == "in" or plain in ("a", "A", "s", "h")) else end
+            return (
+                match.end()
+                if not ((plain == "in" and re.match(r"\s\w", text[match.end() :])) or plain in ("a", "A", "s", "h"))
+                else end
+            )
         shorter = name.rpartition(" per ")[0] or name.rpartition("/")[0]
         match = re.compile(rf"[ ~-]?({re.escape(shorter)})").match(text, end) if shorter else None
     return end
@@ -107,6 +126,9 @@ def last_value(text: str) -> str | None:
             name = _NAME.search(sentence)
             if name and cues.CONCLUDES.match(sentence) and not cues.DOUBT.search(sentence):
                 return name[1] or name[2]
+            said = _SAID.search(sentence)
+            if said and not cues.DOUBT.search(sentence):
+                return next(group for group in said.groups() if group)
             continue
         if cues.CHECKS.match(sentence) and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
             continue
@@ -197,7 +219,7 @@ def _right_side(clause: str) -> str | None:
     )
     if again:
         return f"{again[1]}{right}"
-    left = sides.rpartition("=")[2].strip(" .*_`")
+    left = _LEADS.sub("", sides.rpartition("=")[2]).strip(" .*_`")
     if re.search(r"[a-zA-Z]", left) and not _PROSE.search(left) and re.fullmatch(r"[\w\s+*/^()²³.−-]{1,60}", left):
         return f"{left} = {right}"
     return right
@@ -206,7 +228,7 @@ def _right_side(clause: str) -> str | None:
 def _candidates(clause: str) -> list[Candidate]:
     found = [Candidate(formula_of(match), match.start(), match.end()) for match in FORMULA.finditer(clause)]
     taken = [(candidate.start, candidate.end) for candidate in found]
-    for pattern in (_LATEX, _TUPLE, _CLOCK, _MIXED, _EXPRESSION, _NUMBER):
+    for pattern in (_LATEX, _TUPLE, _CLOCK, _SCALED, _GROUPED, _BASED, _RATIO, _MIXED, _EXPRESSION, _NUMBER):
         for match in pattern.finditer(clause):
             if any(start < match.end() and match.start() < end for start, end in taken):
                 continue
@@ -216,6 +238,10 @@ def _candidates(clause: str) -> list[Candidate]:
             text = _evaluated(text)
             found.append(Candidate(text, match.start(), match.end()))
             taken.append((match.start(), match.end()))
+    for match in _OUT_OF.finditer(clause):
+        inside = [one for one in found if match.start() <= one.start and one.end <= match.end()]
+        found = [one for one in found if one not in inside]
+        found.append(Candidate(f"{match[1]}/{match[2]}", match.start(), match.end()))
     if not found:
         found = [Candidate(match[0], match.start(), match.end()) for match in _SPELLED.finditer(clause)]
     return _compounds(clause, sorted(found, key=lambda candidate: candidate.start))
@@ -226,7 +252,7 @@ def _evaluated(text: str) -> str:
     if "=" not in text or re.search(r"[<>]", text):
         return text
     left, _, right = text.rpartition("=")
-    return text if re.fullmatch(r"\s?[a-zA-Z]\s?", left) else right.strip()
+    return text if re.search(r"[a-zA-Z]", left) else right.strip()
 
 
 def _compounds(clause: str, found: list[Candidate]) -> list[Candidate]:
@@ -255,11 +281,18 @@ def _chosen(clause: str, found: list[Candidate]) -> str | None:
     if not found:
         return None
     weights = [_weight(clause, candidate) for candidate in found]
+    for number in range(1, len(found)):  # "of 4 and 6"
+        if _JOINT.fullmatch(clause, found[number - 1].end, found[number].start):
+            weights[number] = weights[number - 1]
     best = max(weights)
     at = len(weights) - 1 - weights[::-1].index(best)
-    if at > 0 and _BY.fullmatch(clause, found[at - 1].end, found[at].start):
+    if at > 0 and found[at - 1].text[-1:].isalpha() and _BY.fullmatch(clause, found[at - 1].end, found[at].start):
         return clause[found[at - 1].start : found[at].end]
-    if at + 1 < len(found) and _BY.fullmatch(clause, found[at].end, found[at + 1].start):
+    if (
+        at + 1 < len(found)
+        and found[at].text[-1:].isalpha()
+        and _BY.fullmatch(clause, found[at].end, found[at + 1].start)
+    ):
         return clause[found[at].start : found[at + 1].end]
     first, last = at, at
     while first > 0 and _JOINT.fullmatch(clause, found[first - 1].end, found[first].start):
