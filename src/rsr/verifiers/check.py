@@ -14,6 +14,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,14 @@ class Check:
     def _pooled(self, asked: Asked) -> Future[Verdict]:
         assert self._spec is not None
         task = Task(asked.response, asked.answer, asked.choices, asked.metadata)
-        return (asked.pool or shared_pool()).submit(self._spec, task)
+        future = (asked.pool or shared_pool()).submit(self._spec, task)
+        if self._learn is not None:
+            future.add_done_callback(partial(self._learned, asked.response, asked.answer))
+        return future
+
+    def _learned(self, final: str, answer: Any, future: Future[Verdict]) -> None:
+        if self._learn is not None and not future.cancelled():
+            self._learn(final, answer, future.result())
 
     def judge(self, response: str, answer: Any, choices: Any, metadata: Mapping[str, Any] | None) -> Verdict:
         """The verdict on a final answer, here and now: what a worker of the pool calls.
@@ -244,6 +252,7 @@ class Check:
         needs = getattr(self._verifier, "needs_answer", None)
         self.needs_answer: bool = self._takes.needs_answer if needs is None else bool(needs)
         self._reads_metadata = bool(getattr(self._verifier, "reads_metadata", True))
+        self._learn: Callable[[str, Any, Verdict], None] | None = getattr(self._verifier, "learn", None)
         self._quick: Callable[..., Verdict | None] | None = getattr(self._verifier, "quick", None)
         self._read_reference: Callable[[Any, Any], None] | None = getattr(self._verifier, "read_reference", None)
 

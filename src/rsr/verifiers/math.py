@@ -2,29 +2,47 @@
 
 same text  ──>  exact numbers  ──>  structure, part by part  ──>  algebra, in a worker that can be killed
 └───────────────── quick: in the calling thread ─────────────┘
+
+Verdicts of the algebra are remembered: many responses to a prompt give the same answer.
 """
 
 from __future__ import annotations
 
+import re
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from rsr.types import Reason, Verdict
+from rsr.verifiers import math_symbolic
 from rsr.verifiers.math_answer import final_answer
 from rsr.verifiers.math_compare import equal, is_number, no_number
 from rsr.verifiers.math_results import unevaluated
-from rsr.verifiers.math_text import clean
+from rsr.verifiers.math_text import clean, levelled
 
 _LONGEST = 20_000
+_REMEMBERED = 50_000
+
+
+class _Pair(NamedTuple):
+    """What is compared: the answer that was read, and the references."""
+
+    given: str
+    golds: tuple[str, ...]
 
 
 class Math:
     """Mathematics: reads the final answer out of a response and compares it with the reference, exactly."""
 
-    version = "2"
+    version = "3"
     reads_metadata = False
     isolated = True
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[_Pair, Verdict] = OrderedDict()
+        self._lock = threading.Lock()
 
     def quick(
         self, response: str, answer: Any, choices: Any = None, metadata: Mapping[str, Any] | None = None
@@ -34,17 +52,7 @@ class Math:
         Raises:
             ValueError: the reference is missing.
         """
-        golds = _references(answer)
-        found = final_answer(response[-_LONGEST:])
-        if found is None:
-            return Verdict(reason=Reason.NO_ANSWER)
-        given = clean(found.text[:_LONGEST])
-        if not found.firm and not given.isdigit() and not _final(given, golds):
-            return Verdict(reason=Reason.NO_ANSWER)
-        verdicts = [equal(gold, given) for gold in golds]
-        if True in verdicts:
-            return Verdict(score=1.0, extracted=given)
-        return None if None in verdicts else Verdict(score=0.0, extracted=given)
+        return self._quick(response, answer)[0]
 
     def __call__(
         self, response: str, answer: Any, *, choices: Any = None, metadata: Mapping[str, Any] | None = None
@@ -54,24 +62,73 @@ class Math:
         Raises:
             ValueError: the reference is missing.
         """
-        quick = self.quick(response, answer)
-        if quick is not None:
-            return quick
-        from rsr.verifiers import math_symbolic
+        verdict, pair = self._quick(response, answer)
+        if verdict is None:
+            verdict = _by_algebra(pair)
+            self._remember(pair, verdict)
+        return verdict
 
-        found = final_answer(response[-_LONGEST:])
-        given = clean(found.text) if found else ""
-        golds = _references(answer)
-        if math_symbolic.too_large(given) or any(math_symbolic.too_large(gold) for gold in golds):
-            return Verdict(reason=Reason.UNVERIFIABLE, extracted=given[:200], detail="too large to be compared")
-        right = any(equal(gold, given, math_symbolic.same) for gold in golds)
-        return Verdict(score=float(right), extracted=given)
+    def learn(self, response: str, answer: Any, verdict: Verdict) -> None:
+        """Remember what a worker found, for the next response with the same answer."""
+        known, pair = self._quick(response, answer)
+        if known is None and verdict.final:
+            self._remember(pair, verdict)
 
     def warm(self) -> None:
         """Import the algebra."""
-        from rsr.verifiers import math_symbolic
-
         math_symbolic.warm()
+
+    def _quick(self, response: str, answer: Any) -> tuple[Verdict | None, _Pair]:
+        golds = _references(answer)
+        found = final_answer(response[-_LONGEST:])
+        if found is None:
+            return Verdict(reason=Reason.NO_ANSWER), _Pair("", golds)
+        pair = _Pair(clean(found.text[:_LONGEST]), golds)
+        given = pair.given
+        if not given:
+            return Verdict(reason=Reason.NO_ANSWER), pair
+        loose = not found.firm and not given.isdigit() and given not in golds and all(map(_is_number, golds))
+        if loose and unevaluated(given):  # `4 + 5` is no answer where a number is asked for, outside a box
+            return Verdict(reason=Reason.NO_ANSWER), pair
+        with self._lock:
+            known = self._known.get(pair)
+            if known is not None:
+                self._known.move_to_end(pair)
+                return known, pair
+        if given not in golds and any(map(math_symbolic.too_deep, (given, *golds))):
+            return _too_large(given), pair
+        verdicts = [equal(gold, given) for gold in golds]
+        if True in verdicts:
+            return Verdict(score=1.0, extracted=given), pair
+        if loose and no_number(given):  # nor is `awesome`
+            return Verdict(reason=Reason.NO_ANSWER), pair
+        return None if None in verdicts else Verdict(score=0.0, extracted=given), pair
+
+    def _remember(self, pair: _Pair, verdict: Verdict) -> None:
+        if sum(map(len, pair.golds)) + len(pair.given) > 2 * _LONGEST // 10:
+            return
+        with self._lock:
+            self._known[pair] = verdict
+            if len(self._known) > _REMEMBERED:
+                self._known.popitem(last=False)
+
+
+def _by_algebra(pair: _Pair) -> Verdict:
+    given, golds = pair
+    if any(map(math_symbolic.too_large, (given, *golds))):
+        return _too_large(given)
+    try:
+        right = any(equal(gold, given, math_symbolic.same) for gold in golds)
+    except MemoryError:
+        raise
+    except Exception as cause:  # sympy raises all kinds, and would so again
+        detail = f"the algebra failed: {type(cause).__name__}: {cause}"[:200]
+        return Verdict(reason=Reason.UNVERIFIABLE, extracted=given, detail=detail)
+    return Verdict(score=float(right), extracted=given)
+
+
+def _too_large(given: str) -> Verdict:
+    return Verdict(reason=Reason.UNVERIFIABLE, extracted=given[:200], detail="too large to be compared")
 
 
 def _references(answer: Any) -> tuple[str, ...]:
@@ -82,18 +139,16 @@ def _references(answer: Any) -> tuple[str, ...]:
     return golds
 
 
+_SENTENCE = re.compile(r"\banswer(?: is\b|:)", re.I)
+
+
 @lru_cache(maxsize=4096)
 def _reference(answer: str) -> str:
-    """A reference as text: in a box, after `####` at the end of a solution, or as it is."""
-    if "\\boxed" in answer or "\\fbox" in answer or "####" in answer:
+    """A reference as text: in a box, after `####` at the end of a solution, in a sentence, or as it is."""
+    if "\\boxed" in answer or "\\fbox" in answer or "####" in answer or _SENTENCE.search(answer):
         found = final_answer(answer)
         answer = found.text if found else answer
-    return clean(answer)
-
-
-def _final(given: str, golds: tuple[str, ...]) -> bool:
-    """Whether a text can be the answer where a number is asked for: `4 + 5` and `awesome` can't, outside a box."""
-    return given in golds or not (unevaluated(given) or no_number(given)) or not all(map(_is_number, golds))
+    return clean(levelled(answer))
 
 
 @lru_cache(maxsize=4096)

@@ -1,7 +1,8 @@
 """Where a response to a mathematics problem gives its answer.
 
-In this order: the last box (with those joined to it); a field or `####`; the last answer phrase; else the last formula,
-bold text or number of the last sentence that has one.
+In this order: the last box (with those joined to it); a field or `####`; the last answer phrase; a response that is
+nothing but an expression; else the last sentence that concludes (`math_prose`). What is denied or corrected later
+doesn't count.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from rsr.verifiers.math_results import NUMBER, last_sum, result_at, result_in, speaks_of_sum, which_is
-from rsr.verifiers.math_text import closing
+from rsr.verifiers import math_cues as cues
+from rsr.verifiers.math_prose import BOLD, FORMULA, first_value, formula_of, last_value, value_before, with_unit
+from rsr.verifiers.math_results import NUMBER, result_at, which_is
+from rsr.verifiers.math_text import closing, levelled
 
 
 class Answer(NamedTuple):
@@ -23,72 +26,63 @@ class Answer(NamedTuple):
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}(?=[{\d\w\\])|<\|begin_of_box\|>")
 _JOINT = re.compile(
-    r"[\s$.,;:&]*(?:\\text\{\s*(?:and|or)\s*\}|and|or|,|;|y|und|et|和)?[\s$.,;:&]*(?:[a-zA-Z](?:_\{?\w\}?)? ?= ?)?\$?"
+    r"[\s$.,;:&]*(?:\\text\{\s*(?:and|or)\s*\}|and|or|,|;|y|und|et|和"
+    r"|\(?[b-e]\))?[\s$.,;:&]*(?:[a-zA-Z](?:_\{?\w\}?)? ?= ?)?\$?"
 )
+_JOINED = re.compile(r"\b(?:and|or)\b|,")
+_DEDUCED = re.compile(
+    r"\b(?:so|then|thus|hence|therefore|which|giv(?:es?|ing)|implies|means?|because|since|using|from|but|not|actually"
+    r"|instead|equals?)\b|=>|→|\\Rightarrow|\\implies|[.!?;]\s|\n",
+    re.I,
+)
+_GIVEN = re.compile(r"(?:\A|[\n.!?])\s*(?:since|given|as|if|with|from|because|when|using)\b[^\n.!?]*\Z", re.I)
+_NOT = re.compile(r"(?:\bnot|n['’]t|instead of|rather than|\bwrong(?:ly)?)\b[\s:,$\\(\[*]*(?:be\s)?[\s$\\(]*\Z", re.I)
+_WRONG = re.compile(r"[\s$.\\)\]*]{0,6}(?:\bis|\bwas|\bwould be)\s(?:wrong|incorrect|not\b)", re.I)
 _FIELD = re.compile(
     r"####[ \t]*([^\n]+)|<(?:final_?)?(?:answer|ans)>\s*(.{1,2000}?)\s*</(?:final_?)?(?:answer|ans)>"
     r"|[\"'](?:final_?)?(?:answer|result)[\"']\s{0,3}:\s{0,3}"
     r"(?:\"((?:[^\"\\\n]|\\.){1,2000})\"|([-+.\d][^,}\n]{0,200}))",
     re.I | re.S,
 )
-_PHRASE = re.compile(
-    r"(?:\b(?:answers?|results?|solutions?|ans)\b"
-    r"(?: (?:to|for|of) (?:the|this|our) (?:question|problem|equation))?[ *_]{0,4}"
-    r"(?:\bis\b(?! not\b)|\bare\b|:|=|\bequals\b|\b(?:would|must|should) be\b|\bcomes? out to(?: be)?\b|\n)"
-    r"|\b(?:antwort (?:ist|lautet)|respuesta(?: final| correcta)? (?:es|:)|respuesta:|réponse(?: finale)? (?:est|:)"
-    r"|risposta (?:è|:)|resposta(?: final)? (?:é|:)|ответ:?)|答案(?:是|为|為)?|答え(?:は)?|정답은?|答[:：])"
-    r"[ \t*_:：]{0,6}",
-    re.I,
-)
-_UNREAL = re.compile(
-    r"(?:\b(?:if|suppose|assume|assuming|whether|might think|may think|could think|would think|don['’]t think|not)\b"
-    r"(?: that)?)[\s*_]{0,3}(?:the |our |my |final |correct ){0,3}\Z",
-    re.I,
-)
-_ADVERB = re.compile(
-    r"(?:\s|\*\*|__|:|=(?!=)|(?:therefore|thus|indeed|then|simply|just|clearly|hence|now|approximately|about|exactly"
-    r"|equal to|given by|as follows|going to be|also|still|actually|probably|the)\b,?)*+",
-    re.I,
-)
-_FORMULA = re.compile(
-    r"\$\$([^$]{1,2000}?)\$\$|\\\[(.{1,2000}?)\\\]|\\\((.{1,2000}?)\\\)"
-    r"|(?<![\\$\w])\$(?=[^\s$])([^$\n]{1,400}?)(?<![\s\\])\$(?!\w)",
-    re.S,
-)
-_BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*|__([^_\n]{1,200})__")
 _NUMBER = re.compile(r"(?<![\w.])" + NUMBER)
-_SENTENCES = re.compile(r"(?<=[.!?。])(?=\s|[A-Z\u4e00-\u9fff])|\n")
 _STOP = re.compile(
-    r"(?:[,.;!?]?\s+|\b)(?:because|since|as (?:the|we|it|there)|which|where|when|so|for|given|based|after|by|from|if"
-    r"|but|however|that|in this|in the|per the|making|meaning|rounded|considering|using|with)\b"
-    r"|[.!?](?=\s|$)(?<!\d\.\d)|\n|。|；",
+    r"(?:[,.;!?]?\s+|\b)(?:because|since|(?<=, )as|as (?:the|we|it|there|above|before|[a-z]{3,12}ed|found|shown)\b"
+    r"|which"
+    r"|where|when|so|for|given|based|after|by|from|if"
+    r"|but|however|rather than|instead of|as opposed to|whereas|while|though|although|that|in this|in the"
+    r"|per the|making|meaning|rounded|considering|using|with|not)\b"
+    r"|(?<!\.\.)[.!?](?=\s|$)(?<!\d\.\d)(?<!\b[ap]\.m\.)|\n|。|；"
+    r"|,?\s(?:而不是|而非|因为|其中|ではなく|y no|et non|und nicht|e non|e não|no)(?=\s)",
     re.I,
 )
-_CORRECTION = re.compile(
-    r"\b(?:wait|actually|correction|no,|sorry|scratch that|mistake|oops|hmm|re-?check|i meant)\b|不对|更正", re.I
-)
+_SAYS = re.compile(r"\b(?:is|are|has|have|takes?|costs?|gets?|needs?|there)\b|[a-zA-Z]{3} ?=")
+_PARAGRAPH = re.compile(r"\n\s*\n|\n[#*_ ]*(?:explanation|reasoning|justification|solution|check|note)\b", re.I)
 _COMPOSED = re.compile(r"\d ?(?:[-+*×−]|\\times|\\cdot) ?\d|\bof\b|(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 _WORKED_OUT = re.compile(rf"[a-z]\s(?:is|equals|makes|gives)\s(?:equal to\s)?({NUMBER})[\"'”.]{{0,2}}\Z", re.I)
 _REMARK = re.compile(  # 7 (3 + 4 = 7), 7 (seven)
-    r"\s\((?:[^()\n]{1,80}=[^()\n]{1,80}|(?!mod\b|or\b|and\b)[a-zA-Z][a-zA-Z -]{2,40})\)\Z"
+    r"\s\((?:[^()\n]{1,80}=[^()\n]{1,80}|(?!mod\b|or\b|and\b)[a-zA-Z][a-zA-Z -]{2,40}|\d{1,12})\)\Z"
 )
+_ALSO = re.compile(rf"\s\((?:or|i\.e\.|=)\s?({NUMBER})\)\Z")  # 0.75 (or 3/4)
+_REPEATED = re.compile(rf"[a-zA-Z-]{{3,}}(?:\s[a-zA-Z-]{{3,}}){{0,4}}\s\(({NUMBER})\)\Z")  # forty-two (42)
 _MORE_NUMBERS = re.compile(rf"(?:[\s,]{{1,3}}(?:and |or )?{NUMBER}){{1,20}}\Z")  # 2, 3 and 5
-_SECOND_PART = re.compile(r"\s[a-zA-Z]{1,12},? and \d")  # 5 hours and 30 minutes
+_SECOND_PART = re.compile(r"\s[a-zA-Z]{1,12},?(?: and)? \d")  # 5 hours and 30 minutes
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
+_FOREIGN = re.compile(r"(?![\u0370-\u03ff])[^\W\d_\x00-\x7f]{2,}")
+_MATHEMATICAL = re.compile(r"[-−+(\[{\\$√π*]*\d|[$\\([{√π]|[a-zA-Z] ?=")
 
 
 def final_answer(text: str) -> Answer | None:
     """The answer, or None where the response gives none."""
+    text = levelled(text)
     boxed, box_end = _boxed(text)
     if boxed:
-        later = _phrase(text, box_end) if _CORRECTION.search(text, box_end) else None
+        later = _later(text, box_end)
         return Answer(_trimmed(later), False) if later else Answer(boxed, True)
-    fields = list(_FIELD.finditer(text))
-    if fields:
-        content = next(group for group in fields[-1].groups() if group).strip()
-        return Answer(_first_expression(content) or content, True)
-    given = _phrase(text, 0) or _whole(text) or _last(text)
-    return Answer(_trimmed(given), False) if given else None
+    field = _field(text)
+    if field:
+        return Answer(_first_expression(field) or field, True)
+    given = _committed(text) or _whole(text) or _weak(text)
+    return Answer(_trimmed(given), False) if given and given.strip() else None
 
 
 _STRAY = re.compile(r"(?:\s|[,;:]|\b(?:and|or|so|but)\b){1,4}\Z")
@@ -103,24 +97,37 @@ def _trimmed(text: str) -> str:
     return text
 
 
+# --- boxes and fields
+
+
 def _boxed(text: str) -> tuple[str | None, int]:
     """The last box's content joined with those next to it, and where it ends."""
     found: list[tuple[int, int, str]] = []
     matches = list(_BOX.finditer(text))[-12:]
     for match in matches:
         content, end = _box_content(text, match)
-        if content.strip() and (not found or match.start() >= found[-1][1]):
+        denied = _NOT.search(text, max(0, match.start() - 30), match.start()) or _WRONG.match(text, end)
+        if content.strip() and not denied and (not found or match.start() >= found[-1][1]):
             found.append((match.start(), end, content.strip()))
     if not found:
         return None, 0
     joined = [found[-1]]
     for box in reversed(found[:-1]):
-        between = text[box[1] : joined[0][0]]
-        if len(between) > 30 or not _JOINT.fullmatch(between):
+        if not _side_by_side(text, box[0], box[1], joined[0][0]):
             break
         joined.insert(0, box)
     contents = list(dict.fromkeys(content for _, _, content in joined))
     return ", ".join(contents), found[-1][1]
+
+
+def _side_by_side(text: str, start: int, end: int, following: int) -> bool:
+    """Whether two boxes are one answer: nothing but "and" between them, or one sentence that draws no conclusion."""
+    between = text[end:following]
+    if len(between) <= 30 and _JOINT.fullmatch(between):
+        return True
+    if len(between) > 120 or _DEDUCED.search(between) or not _JOINED.search(between):
+        return False
+    return _GIVEN.search(text, max(0, start - 120), start) is None
 
 
 def _box_content(text: str, match: re.Match[str]) -> tuple[str, int]:
@@ -137,40 +144,150 @@ def _box_content(text: str, match: re.Match[str]) -> tuple[str, int]:
     return (word[0], at + len(word[0])) if word else ("", at)
 
 
-def _phrase(text: str, start: int) -> str | None:
-    """What the last answer phrase gives that is neither hypothetical nor a question."""
-    for match in reversed(list(_PHRASE.finditer(text, start))[-30:]):
-        if _UNREAL.search(text, max(0, match.start() - 60), match.start()):
-            continue
-        adverbs = _ADVERB.match(text, match.end())
-        at = adverbs.end() if adverbs else match.end()
-        result = result_at(text[at : at + 200])
-        if result:
-            return result
-        given = _first_expression(text[at : at + 600].lstrip())
-        if given and not text[at + len(given) : at + len(given) + 2].lstrip("* ").startswith("?"):
+def _field(text: str) -> str | None:
+    """The last `<answer>`, JSON field or `####` line; `#### Step 2` is a heading."""
+    for match in reversed(list(_FIELD.finditer(text))[-20:]):
+        content = next(group for group in match.groups() if group).strip()
+        if match[1] is None or not text[match.end() :].strip():
+            return content.replace("\\\\", "\\").replace('\\"', '"') if match[3] else content
+        if _MATHEMATICAL.match(content) and not re.match(r"\d+[.):]\s*\**[a-zA-Z]", content):
+            return content
+    return None
+
+
+# --- phrases
+
+
+def _later(text: str, at: int) -> str | None:
+    """What comes after a box and overrides it: a correction, or another "the answer is" with a value."""
+    correction = cues.CORRECTION.search(text, at)
+    found = _phrase(text, at, strong=True)
+    if found and (correction or _MATHEMATICAL.match(found[0])):
+        return found[0]
+    return _corrected(text, at) if correction else None
+
+
+def _committed(text: str) -> str | None:
+    """What the last answer phrase gives, or the correction of it."""
+    found = _phrase(text, 0, strong=True)
+    if found is None:
+        return None
+    return _corrected(text, found[1]) or found[0]
+
+
+def _corrected(text: str, start: int) -> str | None:
+    """The new value after second thoughts: `Actually, no: it's 7`; None where they confirm the old one."""
+    correction = cues.CORRECTION.search(text, start)
+    if correction is None:
+        return None
+    tail = text[correction.start() :]
+    if cues.AFFIRMED.search(tail) and not cues.DENIED.search(tail):
+        return None
+    for match in reversed(list(cues.CORRECTED.finditer(tail))[-8:]):
+        result = result_at(tail[match.end() : match.end() + 200])
+        given = result or _first_expression(tail[match.end() : match.end() + 300].lstrip())
+        if given and _MATHEMATICAL.match(given):
             return given
     return None
 
 
+def _phrase(text: str, start: int, strong: bool) -> tuple[str, int] | None:
+    """What the last answer phrase gives that is neither hypothetical nor a question, and where that begins.
+
+    "The result is" is weaker than "the answer is": results are also intermediate.
+    """
+    inverse = _inverse(text, start)
+    for match in reversed(list(cues.PHRASE.finditer(text, start))[-30:]):
+        if inverse and inverse[1] > match.start():
+            return inverse
+        if strong and match["word"] and match["word"].lower().startswith(("r", "s")) and not _heads(text, match):
+            continue
+        if cues.UNREAL.search(text, max(0, match.start() - 60), match.start()):
+            continue
+        at = match.end()
+        if _supposed(text, match):
+            continue
+        if match["denied"]:
+            instead = cues.LATER.search(text, at, min(len(text), at + 200))
+            if instead is None:
+                continue
+            at = instead.end()
+        adverbs = cues.ADVERBS.match(text, at)
+        at = adverbs.end() if adverbs else at
+        at += 2 if text.startswith("**", at) and not BOLD.match(text, at) else 0
+        result = result_at(text[at : at + 200])
+        if result:
+            return result, at
+        given = _first_expression(text[at : at + 600].lstrip())
+        if given and not text[at + len(given) : at + len(given) + 2].lstrip("* ").startswith("?"):
+            return given, at
+    return inverse
+
+
+def _inverse(text: str, start: int) -> tuple[str, int] | None:
+    """What `... is the answer` says last."""
+    for match in reversed(list(cues.INVERSE.finditer(text, start))[-5:]):
+        before = re.split(r"[.!?]\s|\n", text[max(start, match.start() - 400) : match.start()])[-1].strip()
+        bare = cues.CONCLUDES.sub("", before).strip(" ,*")
+        short = (
+            re.search(r"\w", bare)
+            and len(bare) <= 60
+            and not _VERBS.search(bare)
+            and "$" not in bare
+            and len(bare.split()) <= 8
+        )
+        given = bare if short else value_before(before)
+        if given:
+            return given, match.end()
+    return None
+
+
+def _supposed(text: str, match: re.Match[str]) -> bool:
+    """Whether a phrase is about another case: it "would be", or another sentence with a value follows."""
+    if not cues.SUPPOSED.search(text, max(0, match.start() - 220), match.start()):
+        return False
+    if "would" in match[0].lower():
+        return True
+    following = re.split(r"(?<=[.!?])\s|\n", text[match.end() : match.end() + 600])[1:]
+    return any(re.search(r"\d", sentence) and not cues.EXPLAINS.match(sentence) for sentence in following)
+
+
+def _heads(text: str, match: re.Match[str]) -> bool:
+    """Whether a phrase is a "final result"."""
+    return text[max(0, match.start() - 6) : match.start()].lower() == "final "
+
+
+def _weak(text: str) -> str | None:
+    """The result that the last sentences give."""
+    found = _phrase(text, max(0, len(text) - 1500), strong=False)
+    if found:
+        following = re.split(r"(?<=[.!?])\s|\n", text[found[1] :])[1:]
+        if all(cues.EXPLAINS.match(sentence) or not re.search(r"\d", sentence) for sentence in following):
+            return found[0]
+    return last_value(text)
+
+
 def _first_expression(text: str) -> str | None:
     """The expression that a text begins with."""
-    formula = _FORMULA.match(text)
+    bold = BOLD.match(text)
+    if bold and not bold[0].endswith(":**"):
+        inside = _first_expression((bold[1] or bold[2]).strip())
+        end = with_unit(text, bold.end()) if inside and inside[-1:].isdigit() else bold.end()
+        return f"{inside} {text[bold.end() : end].strip()}".strip() if inside else None
+    formula = FORMULA.match(text)
     if formula:
-        parts = [next(group for group in formula.groups() if group)]
-        at = formula.end()
-        while joint := re.match(r"\s?(?:,|and|or|, and)\s?(?=\$|\\\()", text[at:]):
-            following = _FORMULA.match(text, at + joint.end())
-            if following is None:
-                break
-            parts.append(next(group for group in following.groups() if group))
-            at = following.end()
-        unit = re.match(r"\s?([a-zA-Z%°][a-zA-Z%°²³^/ ]{0,30}?)(?=[.,;!*\n]|$)", text[at:])
-        return ", ".join(parts) + (f" {unit[1]}" if unit and len(parts) == 1 else "")
+        return _formulas(text, formula)
     stop = _STOP.search(text)
-    head = (text[: stop.start()] if stop else text).strip(" *_`\"'")
-    if not head or head.lower().startswith(("not ", "unknown", "unclear", "a ", "an ", "to ")):
+    head = re.sub(r"\s\(\Z", "", (text[: stop.start()] if stop else text).strip(" *_`\"'"))
+    if not head or re.match(
+        r"not |unknown|unclear|(?:a|an|to) (?!(?:dozen|hundred|thousand|million|half|third|quarter)\b)", head, re.I
+    ):
         return None
+    if _FOREIGN.search(head) and re.search(r"\d", head) and not _NUMBER.match(head):
+        return last_value(head)
+    repeated = _REPEATED.fullmatch(head)
+    if repeated:
+        return repeated[1]
     number = _NUMBER.match(head)
     if stop and (number is None or number.end() < len(head)) and _COMPOSED.search(head):
         result = which_is(text[stop.start() :])
@@ -179,68 +296,84 @@ def _first_expression(text: str) -> str | None:
     worked_out = None if number else _WORKED_OUT.search(head)
     if worked_out:
         return worked_out[1]
-    if number and _REMARK.match(head, number.end()):
+    if number:
+        return _number_with(head, number)
+    if len(_PROSE.findall(head)) <= 3 and len(head) <= 300 and not _SAYS.search(head):
+        return head
+    return last_value(_PARAGRAPH.split(text)[0])
+
+
+def _number_with(head: str, number: re.Match[str]) -> str:
+    """A number with what belongs to it: its unit, more numbers, the rest of its expression."""
+    if _REMARK.match(head, number.end()):
         return number[0]
-    if number and (_SECOND_PART.match(head, number.end()) or _MORE_NUMBERS.match(head, number.end())):
+    other = _ALSO.match(head, number.end())
+    if other:
+        return f"{number[0]}, {other[1]}"
+    if _SECOND_PART.match(head, number.end()) or _MORE_NUMBERS.match(head, number.end()):
         return head
-    if number and _PROSE.search(head[number.end() :]):
+    if re.match(r"\s(?:of|in|for|per|to|on)\b(?! base)(?! \d)", head[number.end() :]):
+        return number[0]
+    if _PROSE.search(head[number.end() :]):
         words = head[number.end() :].split()
-        return head if len(words) <= 3 else number[0]
-    if len(_PROSE.findall(head)) <= 3 and len(head) <= 300:
-        return head
-    numbers = _NUMBER.findall(head)
-    formula = _FORMULA.search(head)
-    if formula:
-        return next(group for group in formula.groups() if group)
-    return numbers[-1] if len(numbers) == 1 else None
+        return head if len(words) <= 3 else first_value(head) or head[: with_unit(head, number.end())]
+    return head
 
 
-_IS = re.compile(r"\d[\"'” ]{0,2} (?:is|are|equals?|makes?|gives?|es|son|est|font|fait|ist|sind|ergibt|macht|fa|é|è)\b")
+def _formulas(text: str, formula: re.Match[str]) -> str:
+    """Formulas joined by "and", or one with its unit."""
+    parts = [formula_of(formula)]
+    at = formula.end()
+    while joint := re.match(r"\s?(?:,|and|or|, and|, or)\s?(?=\$|\\\()", text[at:]):
+        following = FORMULA.match(text, at + joint.end())
+        if following is None:
+            break
+        parts.append(formula_of(following))
+        at = following.end()
+    unit = re.match(r"\s?([a-zA-Z%°][a-zA-Z%°²³^/ ]{0,30}?)(?=[.,;!*\n]|$)", text[at:])
+    if unit and len(parts) == 1 and not re.match(r"(?:and|or|for|when|where|if|is|in)\b", unit[1]):
+        return f"{parts[0]} {unit[1]}"
+    return ", ".join(parts)
 
 
-def _whole(text: str) -> str | None:
-    """A response that is nothing but an expression."""
-    bare = text.strip(" \n*`")
-    if len(bare) > 300 or "\n" in bare or bare.endswith("?") or "\\boxed" in bare or _IS.search(bare):
-        return None
-    formula = _FORMULA.fullmatch(bare.rstrip("."))
-    if formula:
-        return next(group for group in formula.groups() if group)
-    words = _WORD.findall(_FUNCTIONS.sub("", bare))
-    if "=" not in bare and len(words) < 2 and not any(len(word) > 2 for word in words):
-        return bare if re.search(r"[\w∅]", bare) else None
-    return bare if re.fullmatch(r"[A-Za-z]{1,20}\.?", bare) else None
+# --- bare expressions
 
-
-_WORD = re.compile(r"(?<![a-zA-Z])[a-zA-Z]{2,}")
+_IS = re.compile(
+    r"\d[\"'” ]{0,2} (?:is|are|equals?|makes?|gives?|es|son|est|font|fait|ist|sind|ergibt|macht|fa"
+    r"|é|è)\b"
+)
+_WORD = re.compile(r"[^\W\d_]{2,}")
 _FUNCTIONS = re.compile(r"\\[a-zA-Z]+|sqrt|sin|cos|tan|log|infinity")
-_DOUBT = re.compile(
-    r"\?\s*$|\b(?:not sure|unsure|cannot|can['’]t|could be|might be|is not|isn['’]t|don['’]t know|no idea|unable)\b",
+_ASSIGNED = re.compile(
+    r"[a-zA-Z]\w?\s?=\s?[^=\s][^=]{0,60}(?:(?:,|;|\bor\b|\band\b)\s?[a-zA-Z]\w?\s?=\s?[^=]{1,60}){1,9}"
+)
+_VERBS = re.compile(
+    r"\b(?:is|are|was|were|be|have|has|had|gets?|gives?|equals?|makes?|so|we|it|there|they|he|she|the|that|this|if|let"
+    r"|i|need|answer|then|thus|hence|therefore|of|not|can|could|for|from|each)\b",
+    re.I,
+)
+_BARE = re.compile(
+    r"[-−$€£(]?\d|(?:the )?(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.? \d|(?:mon|tues|wednes"
+    r"|thurs|fri|satur|sun)day\b"
+    r"|[^\d,;:]*\Z",
     re.I,
 )
 
 
-def _last(text: str) -> str | None:
-    """The last formula or number of the last sentence that has one."""
-    tail = text[-1500:]
-    for sentence in reversed(_SENTENCES.split(tail)[-6:]):
-        if not sentence.strip() or not re.search(r"[\d$\\]", sentence):
-            continue
-        if _DOUBT.search(sentence):
-            return None
-        formulas = [next(group for group in match.groups() if group) for match in _FORMULA.finditer(sentence)]
-        if formulas:
-            return formulas[-1]
-        bold = [match[1] or match[2] for match in _BOLD.finditer(sentence)]
-        if bold and re.search(r"\d", bold[-1]):
-            return _first_expression(bold[-1]) or bold[-1]
-        result = result_in(sentence)
-        if result or speaks_of_sum(sentence):
-            return result
-        side = sentence.rpartition("=")[2].strip(" .*") if "=" in sentence else ""
-        if side and not _PROSE.search(side) and re.search(r"\w", side):
-            return side
-        numbers = list(_NUMBER.finditer(sentence))
-        if numbers:
-            return last_sum(sentence) or numbers[-1][0]
-    return None
+def _whole(text: str) -> str | None:
+    """A response that is nothing but an expression, a quantity, a date or a name."""
+    bare = text.strip(" \n*`")
+    if len(bare) > 300 or "\n" in bare or bare.endswith("?") or "\\boxed" in bare or _IS.search(bare):
+        return None
+    formula = FORMULA.fullmatch(bare.rstrip("."))
+    if formula:
+        return formula_of(formula)
+    assigned = re.sub(r"\A[^=]{0,40}?(?=\b[a-zA-Z]\w?\s?=)", "", bare.rstrip(".")) if "=" in bare else ""
+    if assigned and not _PROSE.search(re.sub(r"\b(?:or|and)\b", "", assigned)) and _ASSIGNED.fullmatch(assigned):
+        return assigned
+    words = _WORD.findall(_FUNCTIONS.sub("", bare))
+    if "=" not in bare and len(words) < 2 and not _VERBS.search(bare) and not any(len(word) > 2 for word in words):
+        return bare if re.search(r"[\w∅]", bare) else None
+    if len(words) <= 4 and len(bare) <= 60 and not _VERBS.search(bare) and "=" not in bare and _BARE.match(bare):
+        return bare
+    return bare if re.fullmatch(r"[^\W\d_]{1,20}\.?", bare) else None

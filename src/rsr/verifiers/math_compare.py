@@ -9,19 +9,17 @@ import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
+from rsr.verifiers import math_parts
 from rsr.verifiers.math_numbers import exact
 from rsr.verifiers.math_text import Expression, clean, parsed
+from rsr.verifiers.math_units import compound_amounts, same_date, same_time, same_unit
 
 Equal = Callable[[str, str], bool | None]
 
 _TEXT = re.compile(r"\\text\s?\{([^{}]*)\}")
-_SPACES = re.compile(r"\s+|\\(?=\s)")
+_SPACES = re.compile(r"(?<!\d)\s+|\s+(?!\d)|\\(?=\s)")
 _TIMES = re.compile(r"\\cdot(?![a-zA-Z])|\\times(?![a-zA-Z])")
 _LETTERS = re.compile(r"[^\W\d_]+(?:[\s'-]+[^\W\d_]+)*")
-_MATRIX = re.compile(r"\\begin\s?\{([pbvBV]?matrix|array|cases)\}(?:\{[clr| ]+\})?(.*)\\end\s?\{\1\}", re.S)
-_BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?\s?_\s?(?:\{\s?(?:\\text\s?\{)?\s?)?(\d{1,2}|two|eight|ten|sixteen)\b[\s}]*")
-_BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
-_RATIO = re.compile(r"\s?([^:,=]{1,60})\s?:\s?([^:,=]{1,60})")
 
 
 def equal(gold: str, given: str, algebra: Equal | None = None) -> bool | None:
@@ -37,10 +35,64 @@ def equal(gold: str, given: str, algebra: Equal | None = None) -> bool | None:
     """
     if _bare(gold) == _bare(given):
         return True
+    if "\\approx" in gold[1:] + given[1:]:
+        return _approximate(gold, given, algebra)
+    reading = _other_reading(gold, given)
+    if reading is not None and equal(*reading, algebra):
+        return True
+    for same in (compound_amounts, same_time, same_date):
+        verdict = same(gold, given)
+        if verdict is not None:
+            return verdict
+    sides = [_DIMENSIONS.fullmatch(re.sub(r"\\text\s?\{([^{}]*)\}", r"\1", text)) for text in (gold, given)]
+    if sides[0] and sides[1]:
+        return _unordered(_BY.split(sides[0][0]), _BY.split(sides[1][0]), algebra)
     one, other = parsed(gold), parsed(given)
     if one.name and other.name and one.name != other.name and "=" in gold and "=" in given:
-        return _same_body(one, other, algebra) is True and _bare(one.name) == _bare(other.name)
+        return _same_body(one, other, algebra) is True and _same_name(one.name, other.name)
+    if bool(one.name) != bool(other.name) and "=" in one.body + other.body and "=" in gold and "=" in given:
+        return None if algebra is None else algebra(gold, given)
     return _same_body(one, other, algebra)
+
+
+def _same_name(one: str, other: str) -> bool:
+    """`x` and `x_1` may be the same, `x_1` and `x_2` not."""
+    first, second = _bare(one), _bare(other)
+    return first == second or first.partition("_")[0] == second or second.partition("_")[0] == first
+
+
+_BY = re.compile(r"\s?\\times\s?|\sby\s|\sx\s")
+_DIMENSIONS = re.compile(rf"\d[\d.]{{0,12}}\s?[a-z]{{1,8}}(?:(?:{_BY.pattern})\d[\d.]{{0,12}}\s?[a-z]{{1,8}}){{1,2}}")
+_LABELLED = re.compile(r"\\text\s?\{\s?\(?([A-E])[).]*\s?\}\s*(?:[:.]\s*)?(\S.*)|\(?([A-E])\)\s*(\S.*)", re.S)
+_COMMA_DECIMAL = re.compile(r"[-+]?(?:\d{1,3}(?:[ .]\d{3})+|\d+),(?:\d{1,2}|\d{4,})|[-+]?0,\d+")
+
+
+def _approximate(gold: str, given: str, algebra: Equal | None) -> bool | None:
+    r"""`2\sqrt{3} \approx 3.46`: either side is the answer."""
+    verdicts = [
+        equal(one.strip(), other.strip(), algebra)
+        for one in gold.split("\\approx")[:3]
+        for other in given.split("\\approx")[:3]
+        if one.strip() and other.strip()
+    ]
+    return True if True in verdicts else None if None in verdicts else False
+
+
+def _other_reading(gold: str, given: str) -> tuple[str, str] | None:
+    """The pair with what is written as an option (`(C) 45`) or with a decimal comma (`3,75`) read as such."""
+    changed = False
+    texts = []
+    for text, partner in ((gold, given), (given, gold)):
+        new = text
+        label = _LABELLED.fullmatch(text)
+        if label and not _LABELLED.fullmatch(partner):
+            letter, rest = label[1] or label[3], label[2] or label[4]
+            new = letter if partner.strip("() .").removeprefix("\\text{(").rstrip(")}") == letter else rest
+        elif _COMMA_DECIMAL.fullmatch(text) and exact(_untexted(parsed(partner).body)) is not None:
+            new = text.replace(".", "").replace(" ", "").replace(",", ".")
+        changed = changed or new != text
+        texts.append(new)
+    return (texts[0], texts[1]) if changed else None
 
 
 def is_number(text: str) -> bool:
@@ -50,7 +102,8 @@ def is_number(text: str) -> bool:
 
 _WORDS_OF_MATHEMATICS = re.compile(
     r"\b(?:none|never|no|not?|yes|true|false|undefined|infinit\w*|impossible|unbounded|indeterminate|diverges?|dne|pi"
-    r"|does|cannot|empty|all|every|any|real|reals|complex|prime|even|odd|solutions?|roots?|sqrt|sin|cos|tan|log|exp)\b",
+    r"|does|cannot|empty|all|every|any|real|reals|complex|prime|even|odd|solutions?|roots?|sqrt|sin|cos|tan|log"
+    r"|exp)\b",
     re.I,
 )
 _WORD = re.compile(r"(?<![\\a-zA-Z])(?!and\b)[a-zA-Z]{3,}")
@@ -68,7 +121,10 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
     values = exact(_untexted(bodies[0])), exact(_untexted(bodies[1]))
     if values[0] is not None and values[1] is not None:
         return _same_quantity(one, other, values[0], values[1])
-    if one.unit and other.unit and one.unit != other.unit:
+    angles = [_angle(side, partner) for side, partner in ((one, other), (other, one))]
+    if angles[0] != one.body or angles[1] != other.body:
+        return algebra(angles[0], angles[1]) if algebra else None
+    if one.unit and other.unit and one.unit != other.unit and same_unit(one.unit, other.unit) != 1:
         return False
     if not other.body or not one.body:
         return False
@@ -76,33 +132,38 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
         return True
     if "=" not in one.body and (last := _last_side(other.body)):
         return equal(one.body, last, algebra)
-    for compare in (_words, _bases, _ratios, _plus_minus, _matrices, _collections):
+    if "=" not in one.body and _is_equation(other.body):
+        return False
+    sets = [_NAMED_SETS.get(_bare(body).casefold()) for body in bodies]
+    if sets[0] or sets[1]:
+        return sets[0] == sets[1]
+    for plain in (_words, math_parts.residues, math_parts.bases, math_parts.ratios):
+        verdict = plain(*bodies)
+        if verdict is not None:
+            return verdict
+    for compare in (_intervals, _plus_minus, _matrices):
         verdict = compare(*bodies, algebra)
         if verdict is not None:
             return verdict
-    if algebra is None:
-        return None
-    return algebra(*bodies)
+    percents = [side.body + "%" if side.percent else side.body for side in (one, other)]
+    verdict = _collections(percents[0], percents[1], algebra)
+    if verdict is not None:
+        return verdict
+    return algebra(*bodies) if algebra else None
 
 
-# factor and dimension of the units that are converted
-_UNITS = {
-    **{
-        unit: (Fraction(factor), "m")
-        for unit, factor in {"mm": "1/1000", "cm": "1/100", "m": "1", "km": "1000"}.items()
-    },
-    **{unit: (Fraction(factor), "g") for unit, factor in {"mg": "1/1000", "g": "1", "kg": "1000"}.items()},
-    **{unit: (Fraction(factor), "l") for unit, factor in {"ml": "1/1000", "l": "1"}.items()},
-    **{unit: (Fraction(factor), "s") for unit, factor in {"s": "1", "min": "60", "h": "3600"}.items()},
-}
+def _angle(side: Expression, partner: Expression) -> str:
+    r"""Degrees in radians, where the other side is a multiple of pi: `120^\circ` and `\frac{2\pi}{3}`."""
+    degrees = side.unit.startswith("degree") and "\\pi" in partner.body and "\\pi" not in side.body
+    return f"\\frac{{\\pi}}{{180}}\\cdot ({side.body})" if degrees else side.body
 
 
 def _same_quantity(one: Expression, other: Expression, gold: Fraction, given: Fraction) -> bool:
     if one.unit and other.unit and one.unit != other.unit:
-        first, second = _UNITS.get(one.unit), _UNITS.get(other.unit)
-        if first is None or second is None or first[1] != second[1]:
+        factor = same_unit(one.unit, other.unit)
+        if factor is None:
             return False
-        gold, given = gold * first[0], given * second[0]
+        gold *= factor
     if gold == given:
         return not (other.percent and not one.percent and abs(gold) < 1)  # 0.5% is not 0.5
     if one.percent != other.percent:
@@ -132,10 +193,29 @@ def _endless(value: Fraction) -> bool:
     return rest != 1
 
 
+_UNKNOWNS = re.compile(r"\d\s?[a-z](?![a-z(])[^=]*\Z|[a-z][^=]*\^[^=]*[a-z][^=]*\^[^=]*\Z")
+
+
+def _is_equation(text: str) -> bool:
+    """Whether a text is an equation in unknowns, which is no value: `x^2 + y^2 = 9`."""
+    left, _, right = text.rpartition("=")
+    unknowns = _UNKNOWNS.search(left.rpartition("=")[2])
+    if not unknowns or left[-1:] in ("<", ">", "!") or re.search(r"\\(?:int|sum|prod|lim)(?![a-z])", left):
+        return False
+    return exact(right.strip()) is not None
+
+
 def _last_side(text: str) -> str | None:
     """`7` of `3 + 4 = 7`; not of a list, and not for a sum's `k=1`."""
     at = text.rfind("=")
-    if at < 1 or text[at - 1] in "<>!" or text.count("{", 0, at) != text.count("}", 0, at) or len(_parts(text)[1]) > 1:
+    if (
+        at < 1
+        or text[at - 1] in "<>!"
+        or text.count("{", 0, at) != text.count("}", 0, at)
+        or len(math_parts.parts_of(text)[1]) > 1
+    ):
+        return None
+    if _is_equation(text):
         return None
     return text[at + 1 :].strip()
 
@@ -154,13 +234,14 @@ def _bare(text: str) -> str:
     return text.rstrip(".").casefold() if text.isalpha() or " " in text else text.rstrip(".")
 
 
-def _words(gold: str, given: str, algebra: Equal | None) -> bool | None:
+def _words(gold: str, given: str) -> bool | None:
     """Answers in words: `yes`, `Monday`, `no solution`, `(C)`."""
     first, second = (_TEXT.sub(r" \1 ", text).strip(" ()[]*\"'.") for text in (gold, given))
     plain = [_LETTERS.fullmatch(text) is not None and "\\" not in text for text in (first, second)]
     if all(plain) and (len(first) > 1 or len(second) > 1 or "text" in gold + given):
         same = _folded(first) == _folded(second)
         may_be_products = "text" not in gold + given and max(len(first), len(second)) < 4
+        may_be_products = may_be_products and not (first.isupper() and second.isupper())  # AB, XIV
         return None if may_be_products and not same else same
     if plain[0] and len(first) > 3 and not _is_product(first):
         return False if exact(given) is not None else None
@@ -173,7 +254,16 @@ def _is_product(text: str) -> bool:
     return len(set(text)) == len(text) and len(text) < 5
 
 
-_SAME_WORDS = {"true": "yes", "false": "no"}
+_SAME_WORDS = {"true": "yes", "false": "no", "does not exist": "dne", "doesn't exist": "dne"}
+_REALS = (
+    "allrealnumbers allreals realnumbers therealnumbers allx x\\in\\mathbb{r} \\mathbb{r} \\r \\reals"
+    " (-\\infty,\\infty) (-\\infty,+\\infty) -\\infty<x<\\infty"
+)
+_NOTHING = (
+    "nosolution nosolutions \\emptyset emptyset theemptyset norealsolution norealsolutions nosolutionexists"
+    " therearenosolutions"
+)
+_NAMED_SETS = dict.fromkeys(_REALS.split(), "reals") | dict.fromkeys(_NOTHING.split(), "nothing")
 
 
 def _folded(text: str) -> str:
@@ -181,36 +271,16 @@ def _folded(text: str) -> str:
     return _SAME_WORDS.get(text, text.removeprefix("the "))
 
 
-def _bases(gold: str, given: str, algebra: Equal | None) -> bool | None:
-    """`101_2`: by value when both have a base, by digits when one has."""
-    first, second = _BASE.fullmatch(gold), _BASE.fullmatch(given)
-    if first is None and second is None:
-        return None
-    try:
-        if first and second:
-            return int(first[1], _base(first)) == int(second[1], _base(second))
-    except ValueError:
-        return False
-    digits, plain = (first[1], given) if first else (second[1] if second else "", gold)
-    return digits.casefold() == plain.strip().casefold() if re.fullmatch(r"\s?[0-9A-Fa-f]+\s?", plain) else None
-
-
-def _base(match: re.Match[str]) -> int:
-    return _BASES.get(match[2]) or int(match[2])
-
-
-def _ratios(gold: str, given: str, algebra: Equal | None) -> bool | None:
-    first, second = _RATIO.fullmatch(gold), _RATIO.fullmatch(given)
-    if first is None and second is None:
-        return None
-    one = _quotient(first) if first else exact(gold)
-    other = _quotient(second) if second else exact(given)
-    return one == other if one is not None and other is not None else None
-
-
-def _quotient(match: re.Match[str]) -> Fraction | None:
-    top, bottom = exact(match[1].strip()), exact(match[2].strip())
-    return top / bottom if top is not None and bottom else None
+def _intervals(gold: str, given: str, algebra: Equal | None) -> bool | None:
+    """Inequalities in one letter, as intervals: against each other, or against an interval."""
+    first, second = math_parts.interval(gold), math_parts.interval(given)
+    if first and second:
+        return first[0] == second[0] and equal(first[1], second[1], algebra)
+    one, other = first[1] if first else gold, second[1] if second else given
+    kinds = [math_parts.parts_of(text)[0] for text in (one, other)]
+    if (first or second) and all(kind in ("()", "[]", "(]", "[)") for kind in kinds):
+        return equal(one, other, algebra)
+    return None
 
 
 def _plus_minus(gold: str, given: str, algebra: Equal | None) -> bool | None:
@@ -222,15 +292,15 @@ def _plus_minus(gold: str, given: str, algebra: Equal | None) -> bool | None:
 def _signs(text: str) -> list[str]:
     if "\\pm" in text:
         return [clean(text.replace("\\pm", sign)) for sign in ("+", "-")]
-    return _parts(text)[1]
+    return math_parts.parts_of(text)[1]
 
 
 def _matrices(gold: str, given: str, algebra: Equal | None) -> bool | None:
-    first, second = _cells(gold), _cells(given)
+    first, second = math_parts.cells(math_parts.nested(gold)), math_parts.cells(math_parts.nested(given))
     if first is None and second is None:
         return None
     if first is None or second is None:  # a vector may be written as a tuple
-        cells, (kind, parts) = (first, _parts(given)) if first else (second, _parts(gold))
+        cells, (kind, parts) = (first, math_parts.parts_of(given)) if first else (second, math_parts.parts_of(gold))
         if not kind or cells is None or 1 not in (len(cells), len(cells[0])):
             return None
         return _ordered([cell for row in cells for cell in row], parts, algebra)
@@ -239,28 +309,23 @@ def _matrices(gold: str, given: str, algebra: Equal | None) -> bool | None:
     return _ordered([cell for row in first for cell in row], [cell for row in second for cell in row], algebra)
 
 
-def _cells(text: str) -> list[list[str]] | None:
-    match = _MATRIX.fullmatch(text.strip())
-    if match is None:
-        return None
-    rows = [row for row in re.split(r"\\\\|\\cr", match[2]) if row.strip()]
-    return [[cell.strip() for cell in row.split("&")] for row in rows] or None
-
-
-_JOINER = re.compile(r"\\text\s?\{\s?(?:and|or)\s?\}|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|;")
-
-
 def _collections(gold: str, given: str, algebra: Equal | None) -> bool | None:
     """Tuples, intervals, sets and plain lists, part by part; unions in any order."""
-    if "\\cup" in gold and "\\cup" in given:
-        return _unordered(
-            [part.strip() for part in gold.split("\\cup")], [part.strip() for part in given.split("\\cup")], algebra
-        )
-    (kind, first), (other, second) = _parts(gold), _parts(given)
+    unions = [math_parts.union(text) for text in (gold, given)]
+    if "\\cup" in gold + given and all(len(union) > 1 for union in unions):
+        return _unordered(unions[0], unions[1], algebra)
+    gold, given = math_parts.named_parts(gold, given)
+    (kind, first), (other, second) = math_parts.parts_of(gold), math_parts.parts_of(given)
+    distinct = [
+        math_parts.distinct(parts) if not brackets else parts for brackets, parts in ((kind, first), (other, second))
+    ]
+    if [len(parts) for parts in distinct] == [1, 1] and len(first) + len(second) > 2:
+        return equal(distinct[0][0], distinct[1][0], algebra)
+    first, second = distinct
     if len(first) < 2 and len(second) < 2 and not (kind == other == "{}"):
         if kind and kind == other:
             return equal(first[0], second[0], algebra) if first and second else None
-        if {kind, other} == {"{}", ""} and first and second:  # {5} and 5
+        if {kind, other} == {"{}", ""} and len(first) == len(second) == 1:  # {5} and 5
             return equal(first[0], second[0], algebra)
         return None
     if len(first) != len(second):
@@ -268,8 +333,8 @@ def _collections(gold: str, given: str, algebra: Equal | None) -> bool | None:
             "\\pm" in gold + given
             or "\\cup" in gold + given
             or "\\in" in gold + given
-            or _relation(gold)
-            or _relation(given)
+            or math_parts.is_relation(gold)
+            or math_parts.is_relation(given)
         ):
             return None
         return False
@@ -278,53 +343,7 @@ def _collections(gold: str, given: str, algebra: Equal | None) -> bool | None:
     if "" in (kind, other) or kind == other:
         tuples = "()" in (kind, other) and "=" not in gold + given
         return _ordered(first, second, algebra) if tuples else _unordered(first, second, algebra)
-    return False if "{}" not in (kind, other) else None
-
-
-def _relation(text: str) -> bool:
-    return re.search(r"[<>]|\\le|\\ge", text) is not None
-
-
-def _parts(text: str) -> tuple[str, list[str]]:
-    """The brackets around a collection and its parts."""
-    text = text.strip()
-    kind, inner = "", text
-    if text.startswith("\\{") and text.endswith("\\}"):
-        kind, inner = "{}", text[2:-2]
-    elif len(text) > 1 and text[0] + text[-1] in ("()", "[]", "(]", "[)") and _outer(text):
-        kind, inner = text[0] + text[-1], text[1:-1]
-    parts, depth, start = [], 0, 0
-    inner = _JOINER.sub(",", inner)
-    for at, char in enumerate(inner):
-        if char in "([{":
-            depth += 1
-        elif char in ")]}":
-            depth -= 1
-        elif char == "," and depth <= 0 and not _in_number(inner, at, kind):
-            parts.append(inner[start:at].strip())
-            start = at + 1
-    parts.append(inner[start:].strip())
-    return kind, [part for part in parts if part]
-
-
-def _outer(text: str) -> bool:
-    """Whether the first bracket closes only at the end."""
-    depth = 0
-    for at, char in enumerate(text):
-        depth += (char in "([") - (char in ")]")
-        if depth == 0:
-            return at == len(text) - 1
     return False
-
-
-def _in_number(text: str, at: int, kind: str) -> bool:
-    """Whether a comma groups thousands: only outside brackets, three digits on its right, no space."""
-    return (
-        not kind
-        and re.match(r",\d{3}(?!\d)", text[at : at + 5]) is not None
-        and text[at - 1 : at].isdigit()
-        and not re.search(r",\s", text)
-    )
 
 
 def _ordered(first: Sequence[str], second: Sequence[str], algebra: Equal | None) -> bool | None:

@@ -14,12 +14,16 @@ from fractions import Fraction
 _BITS = 20_000
 _LONGEST = 400
 _PLAIN = re.compile(r"[+-]?\d{1,18}")
+_HEXADECIMAL = re.compile(r"0[xX][0-9a-fA-F]{1,64}|0b[01]{1,200}")
 _TOKEN = re.compile(
     r"\s*(?:(?P<repeat>\d*\.\d*?(?:\\overline\{(\d+)\}|\((\d+)\)|\\dot\{?(\d)\}?(?:\\dot\{?(\d)\}?)?))"
     r"|(?P<number>(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,4}(?!\d))?)(?P<dots>\.\.\.|\\ldots|\\dots)?"
     r"|(?P<op>\\frac|\\binom|\\sqrt|\\cdot|\\times|\\div|\*\*|[-+*/^!(){}\[\]]))"
 )
-_THOUSANDS = re.compile(r"(?<![\d.])\d{1,3}(?:,\d{3})+(?!\d|,\d)|(?<![\d.])\d{1,3}(?:[ _'’]\d{3})+(?![\d])")
+_THOUSANDS = re.compile(
+    r"(?<![\d.])\d{1,2}(?:,\d{2})+,\d{3}(?!\d|,\d)|(?<![\d.])\d{1,3}(?:,\d{3})+(?!\d|,\d)"
+    r"|(?<![\d.])\d{1,3}(?:[ _'’]\d{3})+(?![\d])"
+)
 _SAFE = re.compile(r"[-\d\s.,+*/^!(){}\[\]eE_'’\\a-z]*")
 _UNITS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -42,6 +46,8 @@ def exact(text: str) -> Fraction | None:
         return None
     if text.isdigit():
         return Fraction(int(text)) if len(text) < 4000 else None
+    if _HEXADECIMAL.fullmatch(text):
+        return Fraction(int(text, 0))
     if len(text) > _LONGEST or not _SAFE.fullmatch(text):
         return None
     text = _THOUSANDS.sub(lambda match: re.sub(r"[ ,_'’]", "", match[0]), text)
@@ -57,17 +63,45 @@ def exact(text: str) -> Fraction | None:
         return None
 
 
+_SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
+_PARTS = {"half": 2, "halve": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7,
+          "eighth": 8, "ninth": 9, "tenth": 10, "hundredth": 100}  # fmt: skip
+
+
 def _spoken(text: str) -> Fraction | None:
-    """`twelve`, `forty-two`, `three hundred`."""
-    total = 0
-    for word in text.lower().replace("-", " ").split():
-        if word == "hundred" and total:
-            total *= 100
-        elif word in _WORDS:
-            total += _WORDS[word]
-        elif word != "and":
+    """`twelve`, `forty-two`, `three hundred and five`, `two thousand`, `three quarters`, `a dozen`."""
+    words = [word for word in text.lower().replace("-", " ").split() if word != "and"]
+    negative = words[:1] in (["minus"], ["negative"])
+    words = words[negative:]
+    if words and words[0] in ("a", "an"):
+        words[0] = "one"
+    if words in (["dozen"], ["one", "dozen"], ["half"]):
+        return Fraction(1, 2) if words == ["half"] else Fraction(12)
+    if words[-2:] in (["a", "half"], ["one", "half"]) and len(words) > 2:
+        whole = _counted(words[:-2])
+        return None if whole is None else whole + Fraction(1, 2)
+    part = _PARTS.get(words[-1].removesuffix("s")) if len(words) > 1 else None
+    value = _counted(words[:-1] if part else words)
+    if value is None:
+        return None
+    value = value / part if part else value
+    return -value if negative else value
+
+
+def _counted(words: list[str]) -> Fraction | None:
+    total, below, last = 0, 0, 0
+    for word in words:
+        if word in _WORDS:
+            if last and not (last >= 20 and _WORDS[word] < 10) and last != 100:
+                return None  # "two three" is a list
+            below, last = below + _WORDS[word], _WORDS[word]
+        elif word == "hundred" and below:
+            below, last = below * 100, 100
+        elif word in _SCALES and below:
+            total, below, last = total + below * _SCALES[word], 0, 100
+        else:
             return None
-    return Fraction(total)
+    return Fraction(total + below) if words else None
 
 
 class _Calculator:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-_PLAIN = r"\d(?<![\w.]\d)[\d,]{0,20}(?:\.\d{1,20})?(?!\w)"
+_PLAIN = r"\d(?<![\w.]\d)(?:,?\d){0,20}(?:\.\d{1,20})?(?!\w)"
 _SIGNED = rf"(?:[-−(] ?)?[$€£]?{_PLAIN}\)?"
 _OPERATOR = (
     r"\s{0,2}(?:[-+*/×÷·⋅−–]|\bx\b|\\times\b|\\cdot\b|\\div\b|\b(?:plus|minus|times|mal|más|plus|fois|por|per"
@@ -31,6 +31,7 @@ RESULT = re.compile(_SUM + _LINK + _VALUE)
 """A sum with its result, the group `value`."""
 
 _LAST_SUM = re.compile(rf"({_SUM})[\s\"'”*$.!]{{0,4}}\Z")
+_FRACTION = re.compile(r"\d+\s?/\s?\d+")
 _UNRESOLVED = re.compile(
     _SUM + r"[\"'”*$\s]{0,3}\s(?:is|are|was|looks|seems)\s(?:a|an|the|just|my|one|not|such|very|so)\b"
 )
@@ -89,7 +90,7 @@ def _explained(rest: str) -> bool:
 def last_sum(sentence: str) -> str | None:
     """The sum that a sentence ends with, or None."""
     match = _LAST_SUM.search(sentence)
-    return match[1] if match else None
+    return match[1] if match and not _FRACTION.fullmatch(match[1]) else None
 
 
 def speaks_of_sum(sentence: str) -> bool:

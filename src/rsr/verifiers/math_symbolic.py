@@ -11,21 +11,29 @@ import re
 from functools import lru_cache
 from typing import Any
 
+from rsr.verifiers.math_points import equal_at_points
+
 _LONGEST = 600
 _LARGE = re.compile(
     r"\d{60}|\\binom\s?\{\s?\d{4}|\^\s?\{?\s?-?\d{5}|\d{4,}\s?\)?!|!\s?\)?!\s?\)?!"
     r"|\^\s?(?:\{[^{}]{1,40}\}|\w)\s?\^"  # x^2^2
     r"|\d\s?\)?\^\s?\{[^{}^]{0,20}\d\s?\^"  # 9^{9^9}
     r"|\^\s?\{[^{}^]{0,40}\^\s?\{[^{}^]{0,40}\^"
+    r"|\\(?:sum|prod)(?![a-z])[^\n]{0,60}?\^\s?\{?[^{}a-z]{0,12}(?:\d{4}|\^)"  # too many terms
 )
+_PRODUCT = re.compile(r"(?<![\\a-zA-Z_{])([a-eijk-oq-zA-EG-OQ-Z])\s?\((?![a-z]\))")  # n(n+1); f, g, h are functions
+_DEGREES = re.compile(r"(\d+(?:\.\d+)?)\s?\^\\circ")
 _PRECISION = 30
 _POINTS = ((7, 11), (-13, 9), (23, 5))
 
 
 def too_large(text: str) -> bool:
     """Whether an expression is not worth parsing: towers of powers, huge factorials, deep nesting, great length."""
-    if len(text) > _LONGEST or _LARGE.search(text):
-        return True
+    return len(text) > _LONGEST or _LARGE.search(text) is not None or too_deep(text)
+
+
+def too_deep(text: str) -> bool:
+    """Whether brackets are nested beyond what people write."""
     depth = deepest = 0
     for char in text:
         depth += (char in "([{") - (char in ")]}")
@@ -40,6 +48,14 @@ def warm() -> None:
 
 def same(gold: str, given: str) -> bool:
     """Whether two expressions in LaTeX are equal; what can't be parsed equals nothing."""
+    quickly = equal_at_points(_radians(gold), _radians(given))
+    if quickly is not None:
+        return quickly
+    sides = _sides(gold), _sides(given)
+    if sides[0] and sides[1]:
+        verdict = _same_equation(sides[0], sides[1])
+        if verdict is not None:
+            return verdict
     one, other = _parse(_radians(gold)), _parse(_radians(given))
     if one is None or other is None:
         return False
@@ -54,16 +70,62 @@ def same(gold: str, given: str) -> bool:
     )
 
 
+def _sides(text: str) -> tuple[str, str] | None:
+    left, equals, right = text.partition("=")
+    plain = equals and left.strip() and right.strip() and "=" not in right
+    return (left, right) if plain and not re.search(r"[<>,]|\\le|\\ge|\\ne", text) else None
+
+
+def _same_equation(one: tuple[str, str], other: tuple[str, str]) -> bool | None:
+    """Whether `left - right` of one is a constant multiple of the other's; None: no points decide."""
+    import sympy
+
+    parts = [_parse(_radians(text)) for text in (*one, *other)]
+    if not all(isinstance(part, sympy.Expr) for part in parts):
+        return None
+    first, second = parts[0] - parts[1], parts[2] - parts[3]
+    symbols = sorted(first.free_symbols | second.free_symbols, key=str)
+    if not symbols or first.free_symbols != second.free_symbols or len(symbols) > 8:
+        return None
+    ratio = None
+    for point in _points(symbols):
+        top, bottom = _number(first.subs(point)), _number(second.subs(point))
+        if top is None or bottom is None or bottom == 0 or top == 0:
+            return None
+        if ratio is not None and not _close(top / bottom, ratio, sympy.Float(10) ** -12):
+            return False
+        ratio = top / bottom
+    return True
+
+
+def _points(symbols: list[Any]) -> list[dict[Any, Any]]:
+    import sympy
+
+    return [
+        {symbol: sympy.Rational(top + 3 * at, bottom + 2 * at) for at, symbol in enumerate(symbols)}
+        for top, bottom in _POINTS
+    ]
+
+
 def _radians(text: str) -> str:
-    return text.replace("^\\circ", "\\cdot\\frac{\\pi}{180}") if "\\circ" in text else text
+    if "\\circ" not in text:
+        return text
+    text = _DEGREES.sub(r"\\frac{\1\\pi}{180}", text)
+    return text.replace("^\\circ", "\\cdot\\frac{\\pi}{180}")
 
 
 @lru_cache(maxsize=512)
 def _parse(text: str) -> Any:
+    text = _PRODUCT.sub(r"\1\\cdot (", text)
     logging.getLogger("math_verify").setLevel(logging.CRITICAL)  # it warns that its signals are off
+    from latex2sympy2_extended.latex2sympy2 import NormalizationConfig
     from math_verify import LatexExtractionConfig, parse
 
-    config = [LatexExtractionConfig()]  # the other configs evaluate text as Python
+    # Units are gone already: its own way would drop the h of r^2 h. The other configs evaluate text as Python.
+    normalization = NormalizationConfig(
+        basic_latex=True, units=False, malformed_operators=True, nits=True, boxed="none"
+    )
+    config = [LatexExtractionConfig(normalization_config=normalization)]
     found = parse(f"${text}$", config, fallback_mode="no_fallback", parsing_timeout=None)
     return found[0] if found else None
 
@@ -93,8 +155,7 @@ def _numerically(one: Any, other: Any, gold: str, given: str) -> bool | None:
             return None
         return _close(first, second, _tolerance(one, other, gold, given))
     agreed = 0
-    for top, bottom in _POINTS:
-        point = {symbol: sympy.Rational(top + 3 * at, bottom + 2 * at) for at, symbol in enumerate(symbols)}
+    for point in _points(symbols):
         first, second = _number(one.subs(point)), _number(other.subs(point))
         if first is None or second is None:
             continue
@@ -118,11 +179,11 @@ def _close(first: Any, second: Any, tolerance: Any) -> bool:
 
 
 def _tolerance(one: Any, other: Any, gold: str, given: str) -> Any:
-    """Exact against exact: all digits; a decimal against a formula: half a unit of its last of four or more figures."""
+    """Exact against exact: all digits; a decimal against a formula: half a unit of its last of five or more figures."""
     import sympy
 
     for expression, text, partner in ((one, gold, other), (other, given, one)):
         match = re.fullmatch(r"\s?-?(\d*)\.(\d+)\s?", text)
-        if match and not partner.is_rational and len((match[1] + match[2]).lstrip("0")) >= 4:
+        if match and not partner.is_rational and len((match[1] + match[2]).lstrip("0")) >= 5:
             return sympy.Float(10) ** -len(match[2]) / 2 / abs(expression.evalf(15))
     return sympy.Float(10) ** -20

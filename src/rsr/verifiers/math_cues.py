@@ -1,0 +1,193 @@
+"""The words by which a response to a mathematics problem gives, denies, corrects or concludes an answer.
+
+Patterns only, in the languages that models answer in; `math_answer` and `math_prose` say what follows from them.
+"""
+
+from __future__ import annotations
+
+import re
+
+_VERB = (
+    r"(?:\bis\b|\bare\b|:|=|：|\bequals\b|\b(?:would|must|should|will) be\b|\bcomes? out to(?: be)?\b"
+    r"|\bturns out to be\b"
+    r"|\bbecomes\b|\n)"
+)
+_ABROAD = (
+    r"\b(?:die |unsere |la |notre |nuestra |il |het |o |a |nossa )?(?:end)?(?:antwort|antwoord|respuesta|réponse"
+    r"|risposta"
+    r"|resposta|jawaban(?:nya)?|cevap|yanıt|sonuç|odpowiedź|odpověď|svaret|svar|vastaus|válasz|răspunsul"
+    r"|resultado|résultat"
+    r"|risultato|ergebnis|lösung|solución|solution|solução|soluzione|wynik|hasil(?:nya)?|resultaat)\b"
+    r"(?: (?:finale?|correcta|correta|corretta|correcte|akhir(?:nya)?|definitiva|końcowa|lautet"
+    r"|eindelijke))*[ *_]{0,4}"
+    r"(?:\b(?:ist|lautet|es|est|è|é|is|är|er|on|to|adalah|ialah|daher|also|therefore|este|je)\b|:|=|\n)"
+    r"|\b(?:ответ|відповідь|отговор)\b(?: (?:равен|равна|такой))?[ *_]{0,4}[:：—–-]?"
+    r"|(?:答案|正确答案|最终答案|答え|解答|正解|정답|답)(?:\s?(?:应该|應該))?(?:\s?(?:是|为|為|等于|は|은|는|이))?"
+    r"|(?:đáp (?:án|số)|câu trả lời|kết quả)(?: (?:cuối cùng|đúng))?(?: (?:là|cần tìm là))?"
+    r"|(?:उत्तर|उत्तर है|जवाब|উত্তর|คำตอบ(?:สุดท้าย)?(?:คือ|เท่ากับ)?|คําตอบ(?:สุดท้าย)?(?:คือ|เท่ากับ)?"
+    r"|απάντηση(?: είναι)?"
+    r"|התשובה(?: היא)?|الإجابة(?: النهائية)?(?: هي)?|الجواب(?: هو)?|پاسخ|جواب)"
+)
+PHRASE = re.compile(
+    r"(?:(?P<word>\b(?:(?:correct|right|final|desired|required) (?:option|choice|value|number|expression)"
+    r"|answers?|ans\b\.?|results?"
+    r"|solutions?))"
+    r"(?: (?:to|for|of|in) [^.\n:=?$]{1,80}?|, (?:after|before|when|once|as|if|having|by"
+    r"|given)[^\n:=?$]{1,60}?,)?(?:,? (?:therefore|then|thus|hence|in this case),?)?[ *_)]{0,4}"
+    rf"{_VERB}(?P<denied> not\b|n['’]t\b)?|(?<![^\n])\**(?:A|Ans|答|解)\**[.:：](?=\s?\S)\**|{_ABROAD})(?:[ \t_:：]"
+    rf"|\*{{1,2}}(?=[\s:：])){{0,6}}",
+    re.I,
+)
+"""What an answer follows: `The final answer is`, `Answer:`, `答案是`; the group `denied`: "is not"."""
+
+LATER = re.compile(
+    r"(?:\b(?:but(?: rather)?|instead|rather)\b,?|[;.,—-]\s?(?:it|this|the (?:correct |right |true "
+    r"|actual )?(?:answer|value))"
+    r"(?: is|['’]s| should be)|\bit(?: is|['’]s| should be)\b)\s?(?:actually |really |just )?",
+    re.I,
+)
+"""What the right answer follows after one was denied: `not 14 but`."""
+
+INVERSE = re.compile(
+    r"\b(?:is|are|as|be) (?:therefore |thus |indeed |then )?(?:the|our|my) (?:final |correct |right |desired "
+    r"|required )?(?:answers?|solution)\b",
+    re.I,
+)
+"""What follows an answer: `7 is the answer`."""
+
+UNREAL = re.compile(
+    r"(?:\b(?:if|suppose|assume|assuming|whether|(?:might|may|could|would|initially|first|originally) (?:think"
+    r"|thought|said"
+    r"|say|guess(?:ed)?)|thought|don['’]t think|not|wrong|incorrect|naive|tempting|previous|initial|another"
+    r"|intermediate"
+    r"|partial|wrong final|student['’]s|possible|alternative|mistaken|common)\b(?: that)?)"
+    r"[\s*_]{0,3}(?:the |our |my |final |correct ){0,3}\Z",
+    re.I,
+)
+"""What stands before a phrase that commits to nothing."""
+
+SUPPOSED = re.compile(r"(?:\A|[\n.!?;]\s*)(?:if|had|without|suppose|assuming|unless|were)\b[^.!?\n;]{1,200}\Z", re.I)
+"""A sentence that supposes something, up to its `would be`."""
+
+ADVERBS = re.compile(
+    r"(?:\s|\}(?=\s)|\*\*(?=\s)|__(?=\s)|:|=(?!=)|(?:therefore|thus|indeed|then|simply|just|clearly|hence|now"
+    r"|approximately|about|exactly"
+    r"|equal to|given by|as follows|going to be|also|still|actually|probably|definitely|only|obviously|evidently"
+    r"|certainly|surely|precisely|roughly|in fact|really|truly|again|the|a total of|found to be"
+    r"|(?:number|value|expression|sum|fraction|interval|set|point|ordered pair|pair|equation|function"
+    r"|matrix)(?! of\b)|daher|also|donc|por lo tanto)\b,?)*+",
+    re.I,
+)
+"""What may stand between a phrase and its answer."""
+
+CORRECTION = re.compile(
+    r"\b(?:wait|actually|correction|correcting|corrected|no,|sorry|scratch that|mistake|oops|hmm|re-?check|i meant"
+    r"|let me (?:redo|recompute|recalculate|re-?check|reconsider|fix)|(?:is|was|that['’]s) (?:wrong|incorrect"
+    r"|not right)"
+    r"|i made an error|espera|warte|attendez)\b|不对|更正|等等|わりました",
+    re.I,
+)
+"""Second thoughts."""
+
+CORRECTED = re.compile(
+    r"(?:\b(?:should (?:actually |instead |really )?be|(?:it|that|this)(?: is|['’]s)(?: actually| really)?"
+    r"|make (?:that|it)"
+    r"|must be|we (?:get|have|obtain)|which (?:is|gives)|i get|equals)|=|应该是|应为)\s?\*{0,2}(?=[-−$\\\d(])",
+    re.I,
+)
+"""What the new value of a correction follows."""
+
+AFFIRMED = re.compile(
+    r"\b(?:yes|indeed|correct|right|confirm(?:s|ed)?|checks? out|matches|consistent|verified|works"
+    r"|as expected)\b(?! answer)",
+    re.I,
+)
+DENIED = re.compile(r"\b(?:not|isn['’]t|wrong|incorrect|in correct|mistake|error)\b", re.I)
+
+DOUBT = re.compile(
+    r"\?\s*$|\b(?:not sure|unsure|cannot|can['’]t|could be|might be|may be|is not|isn['’]t|don['’]t know|no idea"
+    r"|unable"
+    r"|possible answers?|let me think|i guess either)\b",
+    re.I,
+)
+"""A sentence that commits to nothing."""
+
+REJECTED = re.compile(
+    r"\b(?:trap|distractor|wrong|incorrect|mistake|mistaken|misleading|extraneous|rejected|excluded|invalid"
+    r"|discarded?)\b",
+    re.I,
+)
+"""A clause about a value that doesn't count."""
+
+CONCLUDES = re.compile(
+    r"\A[\s*_#>-]*(?:so|thus|therefore|hence|in total|altogether|finally|in conclusion|consequently|as a result"
+    r"|total|∴"
+    r"|\\therefore|overall|in all|it follows|we conclude|this means|accordingly|then|that means|now we have"
+    r"|and so|also gilt"
+    r"|daher|somit|folglich|also|por lo tanto|por tanto|entonces|donc|ainsi|par conséquent|quindi|pertanto"
+    r"|portanto|logo"
+    r"|jadi|dus|итак|значит|таким образом|следовательно|因此|所以|综上|故|したがって|よって|따라서|그러므로|vậy)\b",
+    re.I,
+)
+"""A sentence that draws a conclusion."""
+
+EXPLAINS = re.compile(
+    r"\A[\s*_#>(-]*(?:note|notice|check|to (?:check|verify|confirm|see)|verification|verify|let['’]?s (?:verify|check)"
+    r"|this is because|because|for example|e\.g\.|recall|let me know|i hope|remember|hint|here,|where|indeed"
+    r"|in other words"
+    r"|if you|step \d+|proof|explanation|remark|reason|don['’]t|feel free|we used|this makes sense|you can|as a check"
+    r"|double-check|sanity check|not\b)",
+    re.I,
+)
+"""A sentence that explains what was concluded before it."""
+
+CHECKS = re.compile(
+    r"\A[\s*_#>(-]*(?:check|to (?:check|verify|confirm)|verification|sanity check|double-check|as a check)\b", re.I
+)
+"""A sentence that works backwards."""
+
+CLAUSE = re.compile(
+    r"(?:,\s|;\s|\s)(?:and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|which means|which leaves"
+    r"|which gives|which makes|that is|i\.e\.|for a total of|this means|it follows that|we get|we have|then"
+    r"|resulting in"
+    r"|we find|we obtain)\b,?(?!\s(?:that|many|much|far|long|the)\b)|;\s|\\(?:implies|Rightarrow|therefore)\b|⇒"
+    r"|=>|→|∴",
+    re.I,
+)
+"""Where a new clause draws a conclusion inside a sentence."""
+
+REASON = re.compile(
+    r",?\s(?:because|since|as (?:the|there|we|it|each|he|she|they)|given that|due to|where|assuming|if|when"
+    r"|attained|achieved"
+    r"|(?:which )?occur(?:s|ring)|obtained|(?:and |but )?not(?= (?:just )?[$€£]?\d)|rather than|instead of"
+    r"|unlike|compared (?:to|with)"
+    r"|(?:which is |or )?(?:approximately|about|roughly)(?= [$€£]?\d))\b|\s?≈",
+    re.I,
+)
+"""Where a clause turns to its reasons."""
+
+COMMITS = re.compile(
+    r"(?:\b(?:is|are|be|equals?|equal to|becomes|was|were|there are|there were|(?:left|ends?|ended"
+    r"|comes?) (?:up )?with|to (?:get|obtain|give)|comes? to|amounts? to|arrive at|totals?|totaling"
+    r"|leaves|leaving|remain(?:s|ing)?"
+    r"|(?:total|sum|average|profit|distance|speed|score|probability|mean|median|maximum|minimum|cost|price|length"
+    r"|area|volume) of)|=|:|≈)[\s*_$\"“(]*(?:\b(?:exactly|only|just|about|approximately|actually|really|now"
+    r"|therefore|also|a total of"
+    r"|going to be|still|thus|then|hence|indeed|equal to)\b[\s*_$]*){0,3}[\s*_$\"“(£€]*\Z",
+    re.I,
+)
+"""What stands right before a number that a sentence commits to."""
+
+ASIDE = re.compile(
+    r"(?:\b(?:of|of (?:the|these|those|his|her|their|all)|out of|from|from the|per|than|by|with|with the|after"
+    r"|before|if"
+    r"|every|the|these|those|all|when|between|among|step|steps?|problem|question|mod|base|until|to reach|over|minus"
+    r"|to (?!be\b|equal\b)[a-z]{3,12}|another|first|last|next|than the|page"
+    r"|equation|at|within|times|plus|original|initial|divided by|multiplied by|either|since|through)"
+    r"|\d\s?[-+*/×÷])[\s*_$\"“(£€]*(?:about |exactly |only )?[\s$\\£€]*\Z",
+    re.I,
+)
+"""What stands right before a number that is only mentioned."""
+
+BESIDE = re.compile(r"\b(?:for|in|to|on|at|within|across)(?: the| a)?[\s*_$]*\Z", re.I)
+"""The same, more weakly."""
