@@ -151,7 +151,9 @@ REPLIES = ["The answer is A. " + LOOP, "An AI writes this. The answer is B.", "T
 
 @pytest.fixture
 def run(folder: Path, command: Any) -> Path:
-    asked = [question("a"), {**question("b"), "messages": [{"role": "user", "content": f"{TASK}\n\nA: X\nB: Y\nC: Z"}]}]
+    texts = {"a": "Which?", "b": TASK}
+    options = "\n\nA: X\nB: Y\nC: Z"
+    asked = [{**question(id), "messages": [{"role": "user", "content": texts[id] + options}]} for id in texts]
     write_rows(folder / "in.jsonl", asked)
     write_rows(folder / "eval.jsonl", [{"question": TASK}])
     (folder / "model.py").write_text(f"def reply(request, choice):\n    return {REPLIES}[request.index + choice]\n")
