@@ -266,6 +266,14 @@ def test_a_column_that_one_row_has_is_in_all(tmp_path: Path) -> None:
     assert [(row["images"], row["tools"]) for row in found] == [([], ""), ([], TOOLS_TEXT), ([URL], "")]
 
 
+def test_reasoning_is_a_field_of_all_answers_or_of_none(tmp_path: Path) -> None:
+    formatter = SFT(layout="trl")
+    rows = [next(iter(formatter.rows(prompt(), [one]))).row for one in (rollout(0, 1.0, "B"), PAIR[0])]
+    found = read_rows(written(tmp_path, formatter.shape, rows))
+    assert [row["completion"][0].get("reasoning_content") for row in found] == ["", "So."]
+    assert read_rows(written(tmp_path, formatter.shape, rows[:1])) == rows[:1]
+
+
 def test_contents_are_blocks_in_all_rows_or_in_none(tmp_path: Path) -> None:
     formatter = SFT(reasoning="drop", layout="trl")
     rows = [next(iter(formatter.rows(one, PAIR))).row for one in (prompt(), prompt(SEEN, images=[PATH]))]
