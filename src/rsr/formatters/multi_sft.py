@@ -120,6 +120,7 @@ class Exploded:
     """The responses of Multi-SFT, a row each; it needs what that one needs."""
 
     name = "multi_sft_exploded"
+    follows = True  # need not be asked what it needs
 
     def __init__(self, whole: MultiSFT) -> None:
         self._whole = whole
