@@ -213,3 +213,10 @@ def test_an_evaluation_file_that_changed_makes_the_files_anew(run: Path, command
     write_rows(Path("eval.jsonl"), [{"question": "Something else entirely that has quite a few more words in it."}])
     assert command("run", "run").code == 0
     assert len(read_rows(run / "train/sft.jsonl")) == 2
+
+
+def test_files_of_filters_are_found_from_any_folder(run: Path, command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert command("format", "run", "filters.evaluation=[eval.jsonl]").code == 0
+    monkeypatch.chdir(run)
+    assert command("format", run).code == 0
+    assert len(read_rows(run / "train/sft.jsonl")) == 1
