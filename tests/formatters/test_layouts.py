@@ -91,11 +91,6 @@ def test_trl_has_empty_blocks_where_the_images_stand() -> None:
     assert row["images"] == [URL, PATH]
 
 
-def test_trl_puts_images_before_the_first_user_message_by_itself() -> None:
-    row = made("sft", prompt(ASKED, images=[URL, PATH]), layout="trl")
-    assert (row["prompt"], row["images"]) == (ASKED, [URL, PATH])
-
-
 def test_axolotl_and_the_api_have_the_address_in_the_block() -> None:
     axolotl = made("sft", prompt(SEEN, images=[PATH]), layout="axolotl")
     assert axolotl["messages"][0]["content"][1] == {"type": "image", "path": URL}
