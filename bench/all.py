@@ -25,6 +25,7 @@ FULL: dict[str, list[str]] = {
     "store": [],
     "memory": [],
     "verifiers": [],
+    "format": [],
 }
 QUICK = {
     "schedule": ["--sizes", "100x16", "--seeds", "1", "--real"],
@@ -32,6 +33,7 @@ QUICK = {
     "store": ["--rollouts", "20000"],
     "memory": ["--small", "1000", "--large", "20000"],
     "verifiers": ["--repeats", "1"],
+    "format": ["--sizes", "20000"],
 }
 
 

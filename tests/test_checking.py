@@ -393,6 +393,8 @@ def test_references_of_the_truth_tables_pass_in_every_form_and_nothing_else_does
     wrong: list[tuple[str, Any, str]] = []
     file = Path(__file__).parent / "verifiers/cases" / f"{cases}.jsonl"
     for case in read_rows(file):
+        if "answer" not in case:  # a form, with several references
+            continue
         key = json.dumps([case["answer"], case.get("choices")])
         if key in seen or verifier.refuses(case["answer"], case.get("choices"), {}):
             continue

@@ -12,14 +12,26 @@ SOURCE = Path(__file__).parents[1] / "src" / "rsr"
 
 FLOORS: list[set[str]] = [
     {"types", "errors"},
-    {"hashing", "redaction", "reasoning", "schedule", "messages", "migrations", "outfile", "alarms", "budgets", "gate"},
-    {"registry", "completions", "failures", "progress", "guards"},
+    {
+        "hashing",
+        "redaction",
+        "reasoning",
+        "schedule",
+        "messages",
+        "migrations",
+        "outfile",
+        "row_files",
+        "alarms",
+        "budgets",
+        "gate",
+    },
+    {"registry", "completions", "alike", "failures", "progress", "guards"},
     {"bodies", "endpoint", "connections"},
     {"written", "replies", "sections"},
     {"config"},
     {"wire", "rows", "prompt_tables"},
     {"simulation", "prompt_changes"},
-    {"prompts", "store", "samplers", "verifiers", "formatters"},
+    {"prompts", "store", "samplers", "verifiers", "formatters", "filters"},
     {"replay", "judging", "settings", "training_files", "stats", "scoring", "arrivals", "oversight", "flips", "probes"},
     {"commits", "slots", "findings"},
     {"engine", "export", "reverify", "recipes", "parts"},
@@ -154,7 +166,10 @@ def test_the_library_never_prints() -> None:
     assert printing == []
 
 
-HEAVY = ("aiohttp", "pydantic", "pyarrow", "sympy", "omegaconf", "rich", "typer", "math_verify", "xllamacpp", "jinja2")
+HEAVY = (
+    *("aiohttp", "pydantic", "pyarrow", "sympy", "omegaconf", "rich", "typer", "math_verify", "xllamacpp"),
+    *("jinja2", "rensa"),
+)
 
 
 def test_importing_rsr_is_quick_and_loads_nothing_heavy() -> None:

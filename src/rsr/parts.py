@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from rsr.budgets import Allowed, Budget, Prices, Spent
 from rsr.config import Loaded, sampling_identity, sampling_key
 from rsr.errors import ConfigError, PluginError
+from rsr.filters import Filters
 from rsr.formatters import FORMATTERS
 from rsr.guards import Guards, Limits
 from rsr.messages import sampled_messages
@@ -78,6 +79,7 @@ class Parts(NamedTuple):
     needs: Needs
     identity: dict[str, Any]
     sampling_key: bytes
+    filters: Filters
 
     @property
     def limit(self) -> int:
@@ -98,6 +100,12 @@ class Parts(NamedTuple):
     def pass_threshold(self) -> float:
         """The first formatter's."""
         return float(getattr(next(iter(self.formatters.values())), "pass_threshold", 1.0))
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of answers that formatters look at, by the names in `rsr.alike`."""
+        named = {getattr(formatter, "key_function", None) for formatter in self.formatters.values()}
+        return sorted(name for name in named if name)
 
     @property
     def passes(self) -> Callable[[Rollout], bool]:
@@ -145,6 +153,7 @@ def build(loaded: Loaded, redactor: Redactor, given: Given = NOTHING) -> Parts:
     config = loaded.config
     formatters = _formatters(loaded, given)
     rules = _rules(config)
+    _refuse_too_few(formatters, rules)
     redactor.learn(config.model_dump())
     redactor.add(os.environ.get("OPENAI_API_KEY"))  # a judge may be sent it where the sampler has a key of its own
     sampler = given.sampler or _sampler(loaded, rules, redactor)
@@ -159,9 +168,10 @@ def build(loaded: Loaded, redactor: Redactor, given: Given = NOTHING) -> Parts:
         verification=Verification(check, Pool()),
         formatters=formatters,
         rules=rules,
-        needs=combined_needs(list(formatters.values())),
+        needs=combined_needs([it for it in formatters.values() if not getattr(it, "follows", False)]),
         identity=identity,
         sampling_key=sampling_key(identity),
+        filters=Filters(config.filters),
     )
 
 
@@ -196,23 +206,38 @@ def refuse_unreachable(check: Check, formatters: Mapping[str, Formatter]) -> Non
 def _formatters(loaded: Loaded, given: Given) -> dict[str, Formatter]:
     built: dict[str, Formatter] = {}
     with _placed(loaded):
-        made = given.formatters or [_formatter(at, entry) for at, entry in enumerate(loaded.config.formatter)]
+        seed = loaded.config.seed
+        made = given.formatters or [_formatter(at, entry, seed) for at, entry in enumerate(loaded.config.formatter)]
     for number, formatter in enumerate(made):
         names = [(entry.model_extra or {}).get("name") for entry in loaded.config.formatter]
         name = str((names[number] if given.formatters is None else None) or formatter.name)
-        if name in built:
+        beside: dict[str, Formatter] = formatter.companions() if hasattr(formatter, "companions") else {}
+        files = {name: formatter, **{f"{name}_{suffix}": companion for suffix, companion in beside.items()}}
+        if taken := [file for file in files if file in built]:
             fix = f"give one of them a name of its own, e.g. formatter.{number}.name={name}_2"
-            raise ConfigError(f"formatter.{number}: two formatters would write {name}.jsonl; {fix}")
+            raise ConfigError(f"formatter.{number}: two formatters would write {taken[0]}.jsonl; {fix}")
         if not name.replace("_", "").replace("-", "").isalnum():
             raise ConfigError(f"formatter.{number}.name: {name!r} can't be a file's name; use letters, digits, _ and -")
-        built[name] = formatter
+        built |= files
     return built
 
 
-def _formatter(number: int, entry: FormatterConfig) -> Formatter:
+def _refuse_too_few(formatters: Mapping[str, Formatter], rules: Rules) -> None:
+    """A formatter that writes nothing below so many rollouts must be able to get them."""
+    most = min(rules.max_rollouts, rules.attempts)
+    for name, formatter in formatters.items():
+        least = getattr(formatter, "least", 0)
+        if least > most:
+            fix = "lower it, or raise sampling.max_rollouts and sampling.max_steps"
+            raise ConfigError(f"formatter {name}: n {least} is more than the {most} responses of a prompt; {fix}")
+
+
+def _formatter(number: int, entry: FormatterConfig, seed: int) -> Formatter:
     _refuse_python(f"formatter.{number}", entry.type)
     params = {key: value for key, value in (entry.model_extra or {}).items() if key != "name"}
     where = f"formatter.{number}" if number else "formatter"
+    if FORMATTERS.takes(entry.type, "seed"):
+        params.setdefault("seed", seed)  # where choices are random, they follow the run's
     formatter: Formatter = FORMATTERS.build(entry.type, params, where=where)
     for member in ("name", "needs", "rows"):
         if not hasattr(formatter, member):

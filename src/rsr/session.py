@@ -114,6 +114,7 @@ class Session:
         for warning in loaded.config.warnings():
             self.watch.warn(warning)
         self.parts = build(loaded, self.redactor, given)
+        self.parts.filters.check()
         self.run_dir = RunDir(work_dir(loaded, self.parts, given.rows))
 
     def __enter__(self) -> Session:
@@ -226,9 +227,8 @@ class Session:
 
     def store(self, readonly: bool = False) -> RolloutStore:
         """The rollouts."""
-        store = RolloutStore(
-            self.run_dir.rollouts, self.parts.sampling_key, readonly, self.redactor, self.parts.config.store
-        )
+        parts, rollouts = self.parts, self.run_dir.rollouts
+        store = RolloutStore(rollouts, parts.sampling_key, readonly, self.redactor, parts.config.store, parts.keys)
         for problem in store.problems:
             self._tell(problem)
         return store

@@ -1,19 +1,22 @@
 """From stored rollouts to training files, provenance and summary, in one replay in input order.
 
 train/, provenance/      see `rsr.training_files`
-summary/dropped.jsonl    each prompt without a row, by file, and each row of the input that was skipped, with reasons
+summary/dropped.jsonl    each prompt without a row, by file, each row of the input that was skipped, and what the
+                         filters took, with reasons
 summary/stats.json       the figures
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import msgspec
 
 from rsr.errors import PluginError, StoreError, boundary
+from rsr.filters import Filters
 from rsr.parts import Parts
 from rsr.prompts import Prompts
 from rsr.replay import Stored, pages, replay
@@ -21,7 +24,7 @@ from rsr.schedule import Stream
 from rsr.stats import Stats, why_no_row
 from rsr.store.rollouts import RolloutStore
 from rsr.store.rundir import RunDir, write_atomically
-from rsr.training_files import TrainingFiles
+from rsr.training_files import TrainingFiles, file_name
 from rsr.types import Rollout
 from rsr.verifiers.remote import spent_of
 
@@ -44,6 +47,8 @@ def figures(
     for stored in replay(prompts, store, parts.verification, parts.limit):
         stats.add(stored.id, _stream(parts, stored), stored.rollouts, {})
     summary = stats.summary(rows, sum(1 for _ in prompts.skipped()))
+    for name, formatter in parts.formatters.items():
+        summary["files"][name]["file"] = file_name(name, formatter)
     return {**summary, "verifier": spent_of(store.counters()), "written": False}
 
 
@@ -71,6 +76,7 @@ def write_files(
     """
     files = TrainingFiles(run_dir, parts.formatters, parts.messages)
     stats = Stats(parts.passes, parts.prices, failing)
+    filtering = _Filtering(parts.filters, Counter(), Counter())
     dropped = run_dir.summary / "dropped.jsonl"
     staged = dropped.with_name("dropped.jsonl.new")
     skipped = 0
@@ -81,10 +87,10 @@ def write_files(
                 listing.write(_json_line({"line": line, "reason": reason}))
             for page in pages(prompts, store, parts.verification, parts.limit):
                 for prompt in _decided(parts, files, store, page, partial):
-                    without = prompt.without or files.add(prompt.stored.prompt, prompt.stream.valid)
+                    without = prompt.without or _add(files, filtering, prompt, listing)
                     stats.add(prompt.stored.id, prompt.stream, prompt.stored.rollouts, without)
                     for name, reason in without.items():
-                        entry = {"id": prompt.stored.id, "file": f"{name}.jsonl", "reason": reason}
+                        entry = {"id": prompt.stored.id, "file": files.files[name], "reason": reason}
                         listing.write(_json_line(entry))
         files.commit()
         staged.replace(dropped)
@@ -96,8 +102,41 @@ def write_files(
         files.discard()
         raise
     summary = {**stats.summary(files.counts, skipped), "verifier": spent_of(store.counters())}
+    for name, file in files.files.items():
+        bias = files.length_bias(name)
+        summary["files"][name] |= {"file": file, **({"length_bias": bias} if bias else {})}
+    if filtering.filters.of_responses:
+        summary["filtered"] = {"prompts": dict(filtering.prompts), "responses": dict(filtering.responses)}
     write_atomically(run_dir.summary / "stats.json", json.dumps(summary, indent=2) + "\n")
     return summary
+
+
+class _Filtering(NamedTuple):
+    """The filters, and what they have left out so far, by reason."""
+
+    filters: Filters
+    prompts: Counter[str]
+    responses: Counter[str]
+
+
+def _add(files: TrainingFiles, filtering: _Filtering, prompt: _Decided, listing: IO[bytes]) -> dict[str, str]:
+    """Write a prompt's rows of what the filters leave of it; what they take is listed. Says why a file has no row."""
+    filters, given, valid = filtering.filters, prompt.stored.prompt, prompt.stream.valid
+    if not filters.of_responses:
+        return files.add(given, valid)
+    if drop := filters.prompt(given):
+        filtering.prompts[drop.reason] += 1
+        listing.write(_json_line({"id": given.id, "reason": drop.reason, "detail": drop.detail}))
+        return dict.fromkeys(files.files, drop.reason)
+    kept = []
+    for rollout, found in zip(valid, filters.responses(valid), strict=True):
+        if found is None:
+            kept.append(rollout)
+            continue
+        filtering.responses[found.reason] += 1
+        entry = {"id": given.id, "index": rollout.index, "reason": found.reason, "detail": found.detail}
+        listing.write(_json_line(entry))
+    return files.add(given, valid, kept)
 
 
 def _stream(parts: Parts, stored: Stored) -> Stream:
@@ -128,14 +167,28 @@ def _decided(
             reason = None
         ready.append(_Decided(stored, stream, dict.fromkeys(files.counts, reason) if reason else {}))
         if reason is None:
-            wanted.append((stored.key, files.reads(stream.valid)))
+            # A filter looks at every response, whichever a formatter will take.
+            texts = stream.valid if parts.filters.of_responses else files.reads(stream.valid)
+            wanted.append((stored.key, texts))
             count += len(wanted[-1][1])
         if count >= _TEXTS:
-            store.fill_all(wanted)
-            yield from ready
+            yield from _filled(files, store, ready, wanted)
             ready, wanted, count = [], [], 0
+    yield from _filled(files, store, ready, wanted)
+
+
+def _filled(
+    files: TrainingFiles, store: RolloutStore, ready: list[_Decided], wanted: list[tuple[bytes, Sequence[Rollout]]]
+) -> Iterator[_Decided]:
+    """The same prompts with their texts; those that a formatter names later too. Texts are let go of afterwards."""
     store.fill_all(wanted)
-    yield from ready
+    for prompt in ready:
+        if not prompt.without:
+            while more := [it for it in files.reads(prompt.stream.valid, again=True) if not it.response]:
+                store.fill_all([(prompt.stored.key, more)])
+        yield prompt
+        for rollout in prompt.stream.valid:
+            rollout.forget_text()
 
 
 def _json_line(value: Any) -> bytes:

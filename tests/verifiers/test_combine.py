@@ -53,7 +53,7 @@ def test_the_judge_is_asked_only_about_what_the_rule_can_not_read():
         assert check("The answer is B.", "B", OPTIONS).score == 1.0
         assert check("The answer is A.", "B", OPTIONS).score == 0.0
         assert not server.requests
-        assert check("A or B. My answer is B, or rather: the answer is B or A?", "B", OPTIONS).score == 1.0
+        assert check("I wonder whether the answer is B.", "B", OPTIONS).score == 1.0
         assert len(server.requests) == 1
 
 
