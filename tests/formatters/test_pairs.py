@@ -13,7 +13,7 @@ from rsr.formatters.sft import SFT
 from rsr.hashing import answer_key
 from rsr.types import Formatter, Outcome, Prompt, Rollout, Verdict
 
-LONG = "First we count the hens, then the eggs, and at last we multiply the one by the other: "
+LONG = "First we count the hens, then the eggs, and at last we multiply all hens by all eggs: "
 
 
 def asked(key: bytes = b"k" * 16) -> Prompt:
