@@ -17,7 +17,7 @@ FLOORS: list[set[str]] = [
     {"bodies", "endpoint", "connections"},
     {"written", "replies", "sections"},
     {"config"},
-    {"wire", "rows", "prompt_tables"},
+    {"wire", "rows", "prompt_tables", "lint"},
     {"simulation"},
     {"prompts", "store", "samplers", "verifiers", "formatters"},
     {"replay", "judging", "settings", "training_files", "stats", "scoring", "arrivals", "oversight"},

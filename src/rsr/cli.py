@@ -17,6 +17,7 @@ import typer
 import rsr
 from rsr.ending import finish, log_to, redact, run_to_its_end
 from rsr.errors import ConfigError
+from rsr.lint.report import Trainer
 from rsr.simulate import app as simulate
 
 if TYPE_CHECKING:
@@ -258,6 +259,40 @@ def export(
 
     count = export_rollouts(_loaded_run(run, None), out, format.value)
     typer.echo(f"{out}: {count:,} {what.value}")
+
+
+@app.command()
+def lint(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Training files: JSONL or Parquet.")],
+    trainer: Annotated[
+        Trainer | None, typer.Option(show_default=False, help="Whose reading is checked. Default: by the rows.")
+    ] = None,
+    tokenizer: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="A model's tokenizer: lengths and its chat template are tried.")
+    ] = None,
+    cutoff_len: Annotated[
+        int | None, typer.Option(metavar="TOKENS", help="The trainer's cutoff; without --tokenizer an estimate.")
+    ] = None,
+    traceback: Traceback = False,
+) -> None:
+    """Look for rows that a trainer would drop, mangle or cut.
+
+    Reads any training file, of a run or not. Exit code 1 when something is found, 0 when nothing is.
+
+    \b
+    Examples:
+      rsr lint runs/sft-1a2b3c4d/train/sft.jsonl
+      rsr lint pairs.jsonl --trainer trl --tokenizer models/Qwen3-8B --cutoff-len 4096
+    """
+    from rsr.lint import Options
+    from rsr.lint import lint as look
+
+    reports = [look(file, Options(trainer, tokenizer, cutoff_len)) for file in files]
+    for report in reports:
+        for line in report.text():
+            typer.echo(line)
+    if any(reports):
+        raise typer.Exit(1)
 
 
 @app.command(name="list")
