@@ -12,7 +12,20 @@ SOURCE = Path(__file__).parents[1] / "src" / "rsr"
 
 FLOORS: list[set[str]] = [
     {"types", "errors"},
-    {"hashing", "redaction", "reasoning", "schedule", "messages", "migrations", "outfile", "alarms", "budgets", "gate"},
+    {
+        "hashing",
+        "redaction",
+        "reasoning",
+        "schedule",
+        "messages",
+        "migrations",
+        "outfile",
+        "row_files",
+        "alike",
+        "alarms",
+        "budgets",
+        "gate",
+    },
     {"registry", "completions", "failures", "progress", "guards"},
     {"bodies", "endpoint", "connections"},
     {"written", "replies", "sections"},

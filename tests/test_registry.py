@@ -87,15 +87,22 @@ def test_nearest_says_so_where_there_is_nothing() -> None:
 
 
 def test_an_installed_package_registers_all_three_kinds(site: Path) -> None:
-    for registry, name in ((VERIFIERS, "contains"), (VERIFIERS, "length"), (FORMATTERS, "kto"), (SAMPLERS, "parrot")):
+    for registry, name in (
+        (VERIFIERS, "contains"),
+        (VERIFIERS, "length"),
+        (FORMATTERS, "labels"),
+        (SAMPLERS, "parrot"),
+    ):
         listed = {entry.name: entry for entry in registry.list()}
         assert (listed[name].package, listed[name].version) == ("rsr-plugin-of-test", "1.2.3")
-    assert {entry.name: entry.summary for entry in FORMATTERS.list()}["kto"] == "Every scored response with its label."
+    assert {entry.name: entry.summary for entry in FORMATTERS.list()}[
+        "labels"
+    ] == "Every scored response with its label."
 
 
 def test_what_it_registers_is_built_with_the_configs_keys(site: Path) -> None:
     assert isinstance(SAMPLERS.build("parrot", {"prefix": "!"}), Sampler)
-    formatter: Formatter = FORMATTERS.build("kto", {"count": 5})
+    formatter: Formatter = FORMATTERS.build("labels", {"count": 5})
     assert formatter.needs([]) == 5
     assert get("contains", case=False)("It is PARIS.", "Paris").score == 1.0
     assert get("contains")("It is PARIS.", "Paris").score == 0.0
@@ -112,13 +119,13 @@ def test_a_broken_one_is_listed_as_broken_and_the_others_work(site: Path) -> Non
 
 
 def test_the_same_name_from_two_packages_is_an_error_that_names_both(site: Path) -> None:
-    install(site, "another-plugin", {"rsr.formatters": {"kto": "another:KTO"}})
+    install(site, "another-plugin", {"rsr.formatters": {"labels": "another:Labels"}})
     importlib.invalidate_caches()
     with pytest.raises(PluginError) as refused:
-        FORMATTERS.load("kto")
+        FORMATTERS.load("labels")
     assert "rsr-plugin-of-test 1.2.3" in str(refused.value)
     assert "another-plugin 1.2.3" in str(refused.value)
-    assert "both register formatter 'kto'; uninstall one of them" in str(refused.value)
+    assert "both register formatter 'labels'; uninstall one of them" in str(refused.value)
     assert FORMATTERS.load("sft").__name__ == "SFT"
 
 
@@ -128,7 +135,7 @@ def test_one_package_that_is_found_twice_is_no_error(
     install(tmp_path / "again")
     monkeypatch.syspath_prepend(str(tmp_path / "again"))
     importlib.invalidate_caches()
-    assert FORMATTERS.load("kto").__name__ == "KTO"
+    assert FORMATTERS.load("labels").__name__ == "Labels"
 
 
 def test_a_package_can_not_take_a_name_that_is_built_in(site: Path) -> None:
@@ -143,7 +150,7 @@ def test_a_package_can_not_take_a_name_that_is_built_in(site: Path) -> None:
     ("registry", "name", "params", "says"),
     [
         (SAMPLERS, "parrot", {"prefx": "!"}, "sampler.prefx: unknown key; did you mean 'prefix'?"),
-        (FORMATTERS, "kto", {"count": "many"}, "formatter.count: should be a valid integer"),
+        (FORMATTERS, "labels", {"count": "many"}, "formatter.count: should be a valid integer"),
         (VERIFIERS, "contains", {"cases": True}, "verifier.cases: unknown key; did you mean 'case'?"),
         (VERIFIERS, "contains", {"case": "maybe"}, "verifier.case: should be a valid boolean"),
         (VERIFIERS, "contains", {"answer": "B"}, "verifier.answer: unknown key"),
@@ -164,12 +171,12 @@ def test_a_whole_run_with_them(site: Path, folder: Path) -> None:
         "sampler.type=parrot",
         "sampler.prefix='B: '",
         "verifier.type=contains",
-        "formatter=[{type: kto, count: 3}]",
+        "formatter=[{type: labels, count: 3}]",
     ]
     path = f"{site}:{PACKAGE / 'src'}"
     ended = process("run", "sft", "data.input_path=in.jsonl", "work_dir=run", *parts, cwd=folder, PYTHONPATH=path)
     assert ended.code == 0, ended.err
-    rows = read_rows(folder / "run/train/kto.jsonl")
+    rows = read_rows(folder / "run/train/labels.jsonl")
     assert [row["label"] for row in rows] == [True] * 3 + [False] * 3
     assert rows[0]["messages"][-1]["content"] == f"B: {question('a')['messages'][0]['content']} #0"
     listed = process("list", "samplers", cwd=folder, PYTHONPATH=path)

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from rsr.config import Loaded, load
 from rsr.errors import BudgetSpent, ConfigError, InputError, PluginError, RunDirError
 from rsr.inspection import opened, rollouts
 from rsr.loading import load_config
 from rsr.parts import Given
+from rsr.row_files import read_rows
 from rsr.session import Options, Session, Watch
 from rsr.store.rundir import RunDir
 from rsr.types import Formatter, Row, Sampler
@@ -54,7 +53,8 @@ class Run:
     @property
     def files(self) -> dict[str, Path]:
         """The training files by name."""
-        return {file.stem: file for file in sorted(self._dir.train.glob("*.jsonl"))}
+        found = (file for file in self._dir.train.iterdir() if file.suffix in (".jsonl", ".parquet"))
+        return {file.stem: file for file in sorted(found)}
 
     def rows(self, name: str) -> Iterator[Row]:
         """The rows of a training file.
@@ -64,9 +64,7 @@ class Run:
         """
         if name not in self.files:
             raise InputError(f"{self.path}: there is no training file {name!r}; there are: {', '.join(self.files)}")
-        with self.files[name].open("rb") as lines:
-            for line in lines:
-                yield msgspec.json.decode(line)
+        yield from read_rows(self.files[name])
 
     def rollouts(self) -> Iterator[dict[str, Any]]:
         """Every stored rollout, in input and index order; the columns of `rsr export`."""

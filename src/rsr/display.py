@@ -113,7 +113,9 @@ def summary_lines(ended: Ended) -> list[str]:
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(file["prompts_without_row"].items()))
         without = f"; without a row: {reasons}" if reasons else ""
         verb = "wrote" if summary.get("written", True) else "there is"
-        lines.append(f"{verb:<10} {ended.run_dir.train / name}.jsonl  {file['rows']:,} rows{without}")
+        lines.append(
+            f"{verb:<10} {ended.run_dir.train / file.get('file', f'{name}.jsonl')}  {file['rows']:,} rows{without}"
+        )
     return lines
 
 

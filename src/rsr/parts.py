@@ -156,7 +156,8 @@ def _check(loaded: Loaded, given: Given) -> Check:
 def _formatters(loaded: Loaded, given: Given) -> dict[str, Formatter]:
     built: dict[str, Formatter] = {}
     with _placed(loaded):
-        made = given.formatters or [_formatter(at, entry) for at, entry in enumerate(loaded.config.formatter)]
+        seed = loaded.config.seed
+        made = given.formatters or [_formatter(at, entry, seed) for at, entry in enumerate(loaded.config.formatter)]
     for number, formatter in enumerate(made):
         names = [(entry.model_extra or {}).get("name") for entry in loaded.config.formatter]
         name = str((names[number] if given.formatters is None else None) or formatter.name)
@@ -166,13 +167,17 @@ def _formatters(loaded: Loaded, given: Given) -> dict[str, Formatter]:
         if not name.replace("_", "").replace("-", "").isalnum():
             raise ConfigError(f"formatter.{number}.name: {name!r} can't be a file's name; use letters, digits, _ and -")
         built[name] = formatter
+        beside: dict[str, Formatter] = formatter.companions() if hasattr(formatter, "companions") else {}
+        built |= {f"{name}_{suffix}": companion for suffix, companion in beside.items()}
     return built
 
 
-def _formatter(number: int, entry: FormatterConfig) -> Formatter:
+def _formatter(number: int, entry: FormatterConfig, seed: int) -> Formatter:
     _refuse_python(f"formatter.{number}", entry.type)
     params = {key: value for key, value in (entry.model_extra or {}).items() if key != "name"}
     where = f"formatter.{number}" if number else "formatter"
+    if FORMATTERS.takes(entry.type, "seed"):
+        params.setdefault("seed", seed)  # where choices are random, they follow the run's
     formatter: Formatter = FORMATTERS.build(entry.type, params, where=where)
     for member in ("name", "needs", "rows"):
         if not hasattr(formatter, member):

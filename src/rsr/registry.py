@@ -86,6 +86,10 @@ class Registry:
         given = checked(factory, params, where, partial=True)
         return functools.wraps(factory)(functools.partial(factory, **given)) if given else factory
 
+    def takes(self, name: str, key: str) -> bool:
+        """Whether the plug-in has a parameter of that name."""
+        return key in inspect.signature(self.load(name)).parameters
+
     def list(self) -> list[Listed]:
         """Name, package, version and first docstring line of each, or why it is broken."""
         rows = []

@@ -1,6 +1,6 @@
 """Writes `train/` and `provenance/` from decided prompts in input order; nothing is seen until all of it is there.
 
-train/<name>.jsonl           one row a line, exactly the formatter's keys
+train/<name>.jsonl           one row a line, exactly the formatter's keys; or <name>.parquet
 train/dataset_info.json      LLaMA-Factory takes the folder as it is
 provenance/<name>.jsonl      line by line: prompt, indices, scores, seeds
 """
@@ -8,14 +8,15 @@ provenance/<name>.jsonl      line by line: prompt, indices, scores, seeds
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import msgspec
 
 from rsr.errors import RSRError, StoreError, boundary
+from rsr.row_files import PLAIN, RowFile, Shape
 from rsr.store.rundir import RunDir, write_atomically
 from rsr.types import FormattedRow, Formatter, Message, Prompt, Rollout, Row
 
@@ -37,6 +38,7 @@ class TrainingFiles:
         self, run_dir: RunDir, formatters: dict[str, Formatter], sampled: Callable[[Prompt], list[Message]]
     ) -> None:
         self.counts = dict.fromkeys(formatters, 0)
+        self.files = {name: file_name(name, formatter) for name, formatter in formatters.items()}
         self._run_dir = run_dir
         self._formatters = formatters
         self._sampled = sampled
@@ -45,16 +47,23 @@ class TrainingFiles:
         try:
             shutil.rmtree(self._staged, ignore_errors=True)
             self._staged.mkdir()
-            self._train = {name: self._open(f"{name}.jsonl") for name in formatters}
+            self._train = {name: RowFile(self._staged / name, shape_of(it)) for name, it in formatters.items()}
             self._provenance = {name: self._open(f"{name}.provenance") for name in formatters}
         except OSError as cause:
             raise StoreError(f"{self._staged}: can't be written: {cause.strerror}") from cause
 
-    def reads(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
-        """Those of a decided prompt's rollouts whose texts are needed for its rows."""
+    def reads(self, rollouts: Sequence[Rollout], again: bool = False) -> list[Rollout]:
+        """Those of a decided prompt's rollouts whose texts are needed for its rows.
+
+        Args:
+            rollouts: the valid ones of the prompt.
+            again: ask only formatters that want to look at the texts that are there before they name more.
+        """
         wanted: dict[int, Rollout] = {}
         for name, formatter in self._formatters.items():
             reads = getattr(formatter, "reads", None)
+            if again and not getattr(formatter, "looks_again", False):
+                continue
             with boundary(FormatterFailed, f"formatter {name}"):
                 for rollout in rollouts if reads is None else reads(rollouts):
                     wanted[rollout.index] = rollout
@@ -86,27 +95,31 @@ class TrainingFiles:
 
     def commit(self) -> None:
         """Put the files in place, take away those of formatters that are no longer asked for."""
-        keep = {f"{name}.jsonl" for name in self._formatters}
         try:
-            for file in (*self._train.values(), *self._provenance.values()):
-                file.close()
-            for name in self._formatters:
-                (self._staged / f"{name}.jsonl").replace(self._run_dir.train / f"{name}.jsonl")
+            for name, file in self._train.items():
+                file.finish(self._staged / self.files[name])
+                self._provenance[name].close()
+            for name, file_name in self.files.items():
+                (self._staged / file_name).replace(self._run_dir.train / file_name)
                 (self._staged / f"{name}.provenance").replace(self._run_dir.provenance / f"{name}.jsonl")
-            for folder in (self._run_dir.train, self._run_dir.provenance):
-                for stale in folder.glob("*.jsonl"):
-                    if stale.name not in keep:
-                        stale.unlink()
+            kept = {*self.files.values()}
+            for stale in (*self._run_dir.train.glob("*.jsonl"), *self._run_dir.train.glob("*.parquet")):
+                if stale.name not in kept:
+                    stale.unlink()
+            for stale in self._run_dir.provenance.glob("*.jsonl"):
+                if stale.stem not in self.files:
+                    stale.unlink()
             self._staged.rmdir()
         except OSError as cause:
             raise StoreError(f"{self._run_dir.train}: can't be written: {cause.strerror}") from cause
-        write_atomically(self._run_dir.train / "dataset_info.json", dataset_info(self._formatters))
+        columns = {name: file.seen for name, file in self._train.items()}
+        write_atomically(self._run_dir.train / "dataset_info.json", dataset_info(self._formatters, columns))
 
     def discard(self) -> None:
         """Leave the old files as they are."""
-        for file in (*self._train.values(), *self._provenance.values()):
+        for close in (it.close for files in (self._train, self._provenance) for it in files.values()):
             with suppress(OSError):  # what could not be written is thrown away
-                file.close()
+                close()
         shutil.rmtree(self._staged, ignore_errors=True)
 
     def _open(self, name: str) -> IO[bytes]:
@@ -132,7 +145,7 @@ class TrainingFiles:
             "seeds": [rollout.seed for rollout in made_of],
         }
         try:
-            self._train[name].write(self._encode(formatted.row) + b"\n")
+            self._train[name].add(formatted.row)
             self._provenance[name].write(self._encode(line) + b"\n")
         except OSError as cause:
             raise StoreError(f"{self._staged}: can't be written: {cause.strerror}") from cause
@@ -140,11 +153,15 @@ class TrainingFiles:
 
 def unusable(row: Row) -> str | None:
     """What no trainer should be given: an empty answer, or a pair of equal ones. No trainer refuses them."""
-    chosen, rejected = row.get("chosen"), row.get("rejected")
-    if chosen is not None and chosen == rejected:
+    sides = ("preferred_output", "non_preferred_output") if "preferred_output" in row else ("chosen", "rejected")
+    pair: list[Any] = [row.get(side) for side in sides]
+    if pair[0] is not None and pair[0] == pair[1]:
         return "chosen and rejected are equal"
-    answers = [chosen, rejected, *row.get("responses", []), *row.get("messages", [])[-1:]]
-    for answer in answers:
+    single = pair[0] is None and "responses" not in row
+    last = (row.get("completion") or row.get("messages") or [])[-1:] if single else []
+    for answer in [*pair, *row.get("responses", []), *last]:
+        if isinstance(answer, list):
+            answer = answer[-1] if answer else ""
         if isinstance(answer, dict):
             answer = answer.get("value", answer.get("content"))
         if isinstance(answer, str) and not answer.strip():
@@ -152,12 +169,30 @@ def unusable(row: Row) -> str | None:
     return None
 
 
-def dataset_info(formatters: dict[str, Formatter]) -> str:
-    """LLaMA-Factory's register of the files that it can read, names `rsr_<file stem>`."""
-    info = {}
+def shape_of(formatter: Formatter) -> Shape:
+    """The columns of a formatter's file; one of a plug-in may leave that open."""
+    shape: Shape = getattr(formatter, "shape", PLAIN)
+    return shape
+
+
+def file_name(name: str, formatter: Formatter) -> str:
+    """The name of a formatter's training file."""
+    return f"{name}.{shape_of(formatter).file_format}"
+
+
+def dataset_info(formatters: dict[str, Formatter], columns: Mapping[str, Collection[str]] | None = None) -> str:
+    """LLaMA-Factory's register of the files that it can read, names `rsr_<file stem>`.
+
+    Args:
+        formatters: by file stem.
+        columns: of each file the columns among images and tools that it has; others must not be named.
+    """
+    info: dict[str, Any] = {}
     for name, formatter in formatters.items():
         described = getattr(formatter, "dataset_info", None)
         entry = described() if described else None
         if entry is not None:
-            info[f"rsr_{name}"] = {"file_name": f"{name}.jsonl", **entry}
+            beside = {column: column for column in sorted((columns or {}).get(name, ()))}
+            named = {"columns": {**entry.get("columns", {}), **beside}} if beside else {}
+            info[f"rsr_{name}"] = {"file_name": file_name(name, formatter), **entry, **named}
     return msgspec.json.format(msgspec.json.encode(info), indent=2).decode() + "\n"

@@ -82,7 +82,7 @@ def write_files(
                     without = prompt.without or files.add(prompt.stored.prompt, prompt.stream.valid)
                     stats.add(prompt.stored.id, prompt.stream, prompt.stored.rollouts, without)
                     for name, reason in without.items():
-                        entry = {"id": prompt.stored.id, "file": f"{name}.jsonl", "reason": reason}
+                        entry = {"id": prompt.stored.id, "file": files.files[name], "reason": reason}
                         listing.write(_json_line(entry))
         files.commit()
         staged.replace(dropped)
@@ -94,6 +94,8 @@ def write_files(
         files.discard()
         raise
     summary = stats.summary(files.counts, skipped)
+    for name, file_name in files.files.items():
+        summary["files"][name]["file"] = file_name
     write_atomically(run_dir.summary / "stats.json", json.dumps(summary, indent=2) + "\n")
     return summary
 
@@ -129,11 +131,23 @@ def _decided(
             wanted.append((stored.key, files.reads(stream.valid)))
             count += len(wanted[-1][1])
         if count >= _TEXTS:
-            store.fill_all(wanted)
-            yield from ready
+            yield from _filled(files, store, ready, wanted)
             ready, wanted, count = [], [], 0
+    yield from _filled(files, store, ready, wanted)
+
+
+def _filled(
+    files: TrainingFiles, store: RolloutStore, ready: list[_Decided], wanted: list[tuple[bytes, Sequence[Rollout]]]
+) -> Iterator[_Decided]:
+    """The same prompts with their texts; those that a formatter names later too. Texts are let go of afterwards."""
     store.fill_all(wanted)
-    yield from ready
+    for prompt in ready:
+        if not prompt.without:
+            while more := [it for it in files.reads(prompt.stream.valid, again=True) if not it.response]:
+                store.fill_all([(prompt.stored.key, more)])
+        yield prompt
+        for rollout in prompt.stream.valid:
+            rollout.forget_text()
 
 
 def _json_line(value: Any) -> bytes:

@@ -90,12 +90,12 @@ def test_a_multi_sft_row_is_that_of_recipes_md() -> None:
     assert written(made) == written({"messages": [{"role": "user", "content": TEXT}], "responses": texts})
 
 
-@pytest.mark.parametrize("formatter", [SFT(), DPO(), MultiSFT()])
+@pytest.mark.parametrize("formatter", [SFT(), DPO()])
 def test_images_and_tools_are_columns_only_where_a_prompt_has_them(formatter: Formatter) -> None:
     both = [rollout(0, 1.0), rollout(1, 0.0)]
-    plain = row(formatter, both)
+    assert {"images", "tools"}.isdisjoint(row(formatter, both))
     rich = row(formatter, both, prompt(images=["i.png"], tools=[{"name": "t"}]))
-    assert rich == {**plain, "images": ["i.png"], "tools": [{"name": "t"}]}
+    assert (rich["images"], rich["tools"]) == (["i.png"], '[{"name": "t"}]')
 
 
 def test_answers_are_trimmed() -> None:
@@ -266,15 +266,17 @@ def test_reasoning_can_have_a_field_of_its_own() -> None:
     assert plain == {"role": "assistant", "content": "B"}
 
 
-@pytest.mark.parametrize("formatter", ["dpo", "multi_sft"])
+@pytest.mark.parametrize("formatter", ["dpo", "kto", "reward_pairs", "multi_sft"])
 def test_shapes_without_messages_have_no_field_for_reasoning(formatter: str) -> None:
-    with pytest.raises(ConfigError, match=r"formatter\.reasoning: should be 'keep' or 'drop'"):
+    with pytest.raises(ConfigError, match=r"formatter\.reasoning: .*keep.* or .*drop"):
         FORMATTERS.build(formatter, {"reasoning": "field"})
 
 
 def test_a_pair_has_reasoning_on_both_sides_or_on_none() -> None:
     one_sided = [rollout(0, 1.0, "B", reasoning="Hm."), rollout(1, 0.0, "A")]
-    made = row(DPO(), one_sided)
+    assert rows(DPO(), one_sided) == []
+    assert (DPO().needs(one_sided), DPO().missing(one_sided)) == (1, "reasoning_on_one_side")
+    made = row(DPO(reasoning="drop"), one_sided)
     assert (made["chosen"]["value"], made["rejected"]["value"]) == ("B", "A")
 
 
@@ -320,7 +322,7 @@ def test_developer_and_tool_turns_have_sharegpt_names_too() -> None:
     assert turns == [{"from": "system", "value": "Be short."}, {"from": "observation", "value": "42"}]
 
 
-@pytest.mark.parametrize("formatter", [SFT(), MultiSFT()])
+@pytest.mark.parametrize("formatter", [SFT(layout="openai"), MultiSFT()])
 def test_openai_messages_stay_as_they_are_in_the_order_role_content(formatter: Formatter) -> None:
     shuffled = [{"content": "Hello", "role": "user", "name": "me", "weight": 3, "tool_calls": None}]
     (message, *_) = row(formatter, scores(1.0), prompt(shuffled))["messages"]
@@ -363,6 +365,8 @@ def test_dataset_info_registers_sft_and_dpo_with_complete_tags_and_never_as_open
                 "content_tag": "content",
                 "user_tag": "user",
                 "assistant_tag": "assistant",
+                "observation_tag": "tool",
+                "function_tag": "function_call",
                 "system_tag": "system",
             },
         },
@@ -371,6 +375,15 @@ def test_dataset_info_registers_sft_and_dpo_with_complete_tags_and_never_as_open
             "formatting": "sharegpt",
             "ranking": True,
             "columns": {"messages": "conversations", "chosen": "chosen", "rejected": "rejected"},
+            "tags": {
+                "role_tag": "from",
+                "content_tag": "value",
+                "user_tag": "human",
+                "assistant_tag": "gpt",
+                "observation_tag": "observation",
+                "function_tag": "function_call",
+                "system_tag": "system",
+            },
         },
     }
 
@@ -497,18 +510,17 @@ def test_texts_are_not_needed_to_decide(drawn: Any) -> None:
 
 
 def test_a_tool_call_in_the_prompt_becomes_a_function_call_turn() -> None:
-    from rsr.formatters.layouts import sharegpt_turns
-
     call = {"id": "1", "type": "function", "function": {"name": "look", "arguments": '{"at": "sky"}'}}
-    turns = sharegpt_turns(
-        [
-            {"role": "user", "content": "What is up?"},
-            {"role": "assistant", "content": None, "tool_calls": [call]},
-            {"role": "tool", "content": "clouds", "tool_call_id": "1"},
-        ]
-    )
+    chat = [
+        {"role": "user", "content": "What is up?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "content": "clouds", "tool_call_id": "1"},
+    ]
+    turns = row(DPO(), scores(1.0, 0.0), prompt(chat))["conversations"]
     assert [turn["from"] for turn in turns] == ["human", "function_call", "observation"]
-    assert json.loads(turns[1]["value"]) == {"name": "look", "arguments": '{"at": "sky"}'}
+    assert json.loads(turns[1]["value"]) == {"name": "look", "arguments": {"at": "sky"}}
+    messages = row(SFT(), scores(1.0), prompt(chat))["messages"]
+    assert [message["role"] for message in messages] == ["user", "function_call", "tool", "assistant"]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

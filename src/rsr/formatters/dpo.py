@@ -1,95 +1,93 @@
-"""DPO: one (chosen, rejected) pair of each prompt, as ShareGPT conversations."""
+"""DPO: (chosen, rejected) pairs of each prompt."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from rsr.formatters.layouts import sharegpt_turns, with_images, with_reasoning
-from rsr.formatters.thresholds import Messages, check_thresholds, failed, passed
+from rsr.formatters.layouts import Layout, Reasoning, ReasoningField, Style
+from rsr.formatters.pairs import Pairing, Strategy
+from rsr.formatters.thresholds import Messages
+from rsr.row_files import FileFormat
 from rsr.types import FormattedRow, Prompt, Rollout
 
 
 class DPO:
-    """DPO: one (chosen, rejected) pair of each prompt.
+    """DPO: one (chosen, rejected) pair of each prompt, or several.
 
-    Satisfied by 1 pass and 1 fail with different answers. A rollout without a score is never rejected.
+    Satisfied by 1 pass and 1 fail with different answers, for each pair. A rollout without a score is never rejected.
 
     Args:
         pass_threshold: a score of at least this is chosen.
         fail_threshold: a score of at most this is rejected.
-        reasoning: `keep` it in `<think>` tags on both sides, where both have some, or `drop` it.
+        strategy: best_worst, random, nearest_length, hard_negative, margin or shortest_vs_longest_correct.
+        pairs_per_prompt: pairs of a prompt at most.
+        reuse: whether a response may be in several pairs.
+        min_margin: the least by which the scores of a pair differ.
+        max_similarity: the most, 0 to 1, that the answers of a pair have in common; 1: all that differ will do.
+        reasoning: `keep` it as the layout's trainer wants it, `inline` in `<think>` tags, in a `field`, or `drop` it.
+        reasoning_field: the field's name; `thinking` for gpt-oss.
         messages: the prompt as it was given (`original`) or as it was `sampled`, with system prompt and suffix.
+        layout: llamafactory, trl, openrlhf, axolotl or openai.
+        file_format: jsonl or parquet. Default: jsonl.
+        seed: for random choices. Default: the run's.
     """
 
     name = "dpo"
+    looks_again = True
+    in_pairs = True
 
     def __init__(
         self,
         *,
         pass_threshold: float = 1.0,
         fail_threshold: float = 0.0,
-        reasoning: Literal["keep", "drop"] = "keep",
+        strategy: Strategy = "best_worst",
+        pairs_per_prompt: int = 1,
+        reuse: bool = False,
+        min_margin: float = 0.0,
+        max_similarity: float = 1.0,
+        reasoning: Reasoning = "keep",
+        reasoning_field: ReasoningField = "reasoning_content",
         messages: Messages = "original",
+        layout: Layout = "llamafactory",
+        file_format: FileFormat | None = None,
+        seed: int | None = None,
     ) -> None:
-        check_thresholds(pass_threshold, fail_threshold)
         self.pass_threshold = pass_threshold
-        self.fail_threshold = fail_threshold
-        self.reasoning: Literal["keep", "drop"] = reasoning
+        self.style = Style.checked("pairs", layout, file_format, reasoning, reasoning_field)
+        self.shape = self.style.shape()
+        self.pairing = Pairing(
+            pass_threshold,
+            fail_threshold,
+            strategy,
+            pairs_per_prompt,
+            reuse,
+            min_margin,
+            max_similarity,
+            same_reasoning=not self.style.drops,
+            seed=seed or 0,
+        )
+        self.pairing.check()
         self.messages = messages
 
     def needs(self, rollouts: Sequence[Rollout]) -> int:
-        """The sides that are missing: 2, 1, 0."""
-        passes, fails = self._sides(rollouts)
-        if not passes or not fails:
-            return (not passes) + (not fails)
-        answers = {rollout.answer_key for rollout in (*passes, *fails)}
-        return 0 if len(answers) > 1 else 1
+        """For one pair the sides that are missing: 2, 1, 0."""
+        return self.pairing.needs(rollouts)
 
     def rows(self, prompt: Prompt, rollouts: Sequence[Rollout]) -> Iterator[FormattedRow]:
-        """One row: the best pass and the worst fail, ties by lowest index, both with reasoning or both without."""
-        pair = self._pair(rollouts)
-        if pair is None:
-            return
-        chosen, rejected = pair
-        both = chosen.has_reasoning == rejected.has_reasoning
-        reasoning = self.reasoning if both else "drop"
-        row = {
-            "conversations": sharegpt_turns(prompt.messages),
-            "chosen": {"from": "gpt", "value": with_reasoning(chosen, reasoning)},
-            "rejected": {"from": "gpt", "value": with_reasoning(rejected, reasoning)},
-        }
-        yield FormattedRow(with_images(row, prompt), (chosen.index, rejected.index))
+        """A row for each pair, the first by the strategy first."""
+        for chosen, rejected in self.pairing.pairs(prompt.key, rollouts):
+            yield FormattedRow(self.style.pair(prompt, chosen, rejected), (chosen.index, rejected.index))
 
     def reads(self, rollouts: Sequence[Rollout]) -> Sequence[Rollout]:
-        """The pair."""
-        return self._pair(rollouts) or ()
+        """Those whose texts are compared or written."""
+        return self.pairing.reads(rollouts)
 
     def missing(self, rollouts: Sequence[Rollout]) -> str:
-        """`no_pass`, `no_fail`, or `no_difference` where the same answer was judged both ways."""
-        passes, fails = self._sides(rollouts)
-        return "no_pass" if not passes else "no_fail" if not fails else "no_difference"
+        """`no_pass`, `no_fail`, or what is wrong with every possible pair."""
+        return self.pairing.missing(rollouts)
 
-    def dataset_info(self) -> Mapping[str, Any]:
+    def dataset_info(self) -> Mapping[str, Any] | None:
         """LLaMA-Factory's entry."""
-        columns = {"messages": "conversations", "chosen": "chosen", "rejected": "rejected"}
-        return {"formatting": "sharegpt", "ranking": True, "columns": columns}
-
-    def _sides(self, rollouts: Sequence[Rollout]) -> tuple[list[Rollout], list[Rollout]]:
-        passes = [rollout for rollout in rollouts if passed(rollout, self.pass_threshold)]
-        fails = [rollout for rollout in rollouts if failed(rollout, self.fail_threshold)]
-        return passes, fails
-
-    def _pair(self, rollouts: Sequence[Rollout]) -> tuple[Rollout, Rollout] | None:
-        """The best pair of different answers; of the equally good ones the first whose reasoning matches."""
-        passes, fails = self._sides(rollouts)
-        pairs = [(good, bad) for good in passes for bad in fails if good.answer_key != bad.answer_key]
-        if not pairs:
-            return None
-
-        def rank(pair: tuple[Rollout, Rollout]) -> tuple[float, float, bool, int, int]:
-            good, bad = pair
-            uneven = self.reasoning == "keep" and good.has_reasoning != bad.has_reasoning
-            return (-(good.score or 0.0), bad.score or 0.0, uneven, good.index, bad.index)
-
-        return min(pairs, key=rank)
+        return self.style.dataset_info()

@@ -1,4 +1,4 @@
-"""What passes and what fails; shared by the formatters."""
+"""What passes and what fails, and checks of values; shared by the formatters."""
 
 from __future__ import annotations
 
@@ -34,7 +34,13 @@ def check_thresholds(pass_threshold: float, fail_threshold: float | None) -> Non
         )
 
 
-def check_count(key: str, value: int | None) -> None:
-    """Raise ValueError, naming the key, where a number is not at least 1."""
-    if value is not None and value < 1:
-        raise ValueError(f"{key}: must be at least 1, is {value}")
+def check_count(key: str, value: int | None, least: int = 1) -> None:
+    """Raise ValueError, naming the key, where a number is not at least 1 (or `least`)."""
+    if value is not None and value < least:
+        raise ValueError(f"{key}: must be at least {least}, is {value}")
+
+
+def check_share(key: str, value: float) -> None:
+    """Raise ValueError, naming the key, where a number is not between 0 and 1."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{key}: must be between 0 and 1, is {value}")

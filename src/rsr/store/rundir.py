@@ -69,7 +69,7 @@ class RunDir:
         """How many rows each training file has now; 0 where there is none."""
         counts = {}
         for name in names:
-            path = self.train / f"{name}.jsonl"
+            path = self.provenance / f"{name}.jsonl"  # it has a line for each row
             with path.open("rb") if path.exists() else nullcontext(()) as file:
                 counts[name] = sum(1 for _ in file)
         return counts

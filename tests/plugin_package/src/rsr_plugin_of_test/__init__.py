@@ -32,10 +32,10 @@ class Length:
         return Verdict(score=max(0.0, 1 - len(response) / self.most), extracted=str(len(response)))
 
 
-class KTO:
+class Labels:
     """Every scored response with its label."""
 
-    name = "kto"
+    name = "labels"
 
     def __init__(self, *, pass_threshold: float = 1.0, count: int = 2) -> None:
         self.pass_threshold = pass_threshold
