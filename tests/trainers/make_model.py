@@ -24,11 +24,15 @@ def make(folder: Path, layers: int) -> None:
     gguf = weights()
     source, name = str(gguf.parent), gguf.name
     tokenizer = AutoTokenizer.from_pretrained(source, gguf_file=name)
+    # Versions of transformers read these from the GGUF differently; they are the model's own.
+    tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token = "<|im_start|>", "<|im_end|>", "<|im_end|>"
     config = AutoConfig.from_pretrained(source, gguf_file=name)
     whole = AutoModelForCausalLM.from_pretrained(source, gguf_file=name, dtype=torch.float32)
     config.num_hidden_layers = min(layers, config.num_hidden_layers)
     if getattr(config, "layer_types", None):
         config.layer_types = config.layer_types[: config.num_hidden_layers]
+    config.bos_token_id, config.eos_token_id = tokenizer.bos_token_id, tokenizer.eos_token_id
+    config.pad_token_id = tokenizer.pad_token_id
     config.quantization_config = None
     del config.quantization_config
     model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)

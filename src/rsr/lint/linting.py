@@ -66,7 +66,9 @@ def lint(path: Path, options: Options = _PLAIN) -> Report:
     found, problem = entries(path)
     shape = file_shape(first, options.trainer)
     parquet = path.suffix == ".parquet"
-    trainer = options.trainer or (Trainer.LLAMAFACTORY if found else guessed_trainer(shape, parquet))
+    trainer = options.trainer or (
+        Trainer.LLAMAFACTORY if found else guessed_trainer(shape, parquet, problem is not None)
+    )
     if options.trainer is None:
         shape = file_shape(first, trainer)
     entry = found[0] if found and trainer is Trainer.LLAMAFACTORY else None
@@ -161,7 +163,8 @@ def _reading(shape: Shape, trainer: Trainer, entry: Entry | None) -> Reading:
         return Reading(shape, trainer, entry.roles, role, content, entry.label)
     if shape.sharegpt:
         return Reading(shape, trainer, SHAREGPT_ROLES, "from", "value", label)
-    roles = TAGGED_ROLES if trainer is Trainer.LLAMAFACTORY else OPENAI_ROLES
+    tagged = trainer is Trainer.LLAMAFACTORY and shape.name != "multi_sft"
+    roles = TAGGED_ROLES if tagged else OPENAI_ROLES
     return Reading(shape, trainer, roles, "role", "content", label)
 
 

@@ -54,7 +54,7 @@ class Rules:
         self._report = report
         self._columns = columns
         self._line = 0
-        self._strict = reading.trainer is Trainer.LLAMAFACTORY
+        self._strict = reading.trainer is Trainer.LLAMAFACTORY and reading.shape.name != "multi_sft"
 
     def check(self, line: int, row: dict[str, Any]) -> Conversation:
         """Check a row that has the columns of the file's shape."""

@@ -50,6 +50,7 @@ _PAIR = ("chosen", "rejected")
 SHAPES = (
     _shape("multi_sft", "messages responses", (), "messages", sides=("responses",)),
     _shape("verl_rl", "data_source prompt reward_model", (V,), "prompt"),
+    _shape("openrlhf_prompts", "input label", (O,), "input"),
     _shape("openai_pairs", "input preferred_output non_preferred_output", (I,),
            sides=("preferred_output", "non_preferred_output")),
     _shape("sharegpt_pairs", "conversations chosen rejected", (L, A), "conversations", sides=_PAIR, sharegpt=True),
@@ -107,11 +108,19 @@ def _without_label(shape: Shape) -> Shape:
     return next((other for other in SHAPES if other.name == plain), shape)
 
 
-def guessed_trainer(shape: Shape, parquet: bool) -> Trainer:
-    """Who most likely reads rows of this shape."""
+def guessed_trainer(shape: Shape, parquet: bool, unregistered: bool) -> Trainer:
+    """Who most likely reads rows of this shape.
+
+    Args:
+        shape: of the rows.
+        parquet: whether the file is one.
+        unregistered: there is a register of LLaMA-Factory beside the file, and it does not name the file.
+    """
     if shape.name == "messages" and parquet:
         return V
-    order = (L, V, T, I, A, O)
+    order = (T, V, I, A, O) if unregistered and shape.readers else (L, V, T, I, A, O)
+    if shape.name == "message_pairs":
+        return A
     return next((trainer for trainer in order if trainer in shape.readers), L)
 
 
