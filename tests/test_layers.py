@@ -21,18 +21,17 @@ FLOORS: list[set[str]] = [
         "migrations",
         "outfile",
         "row_files",
-        "alike",
         "alarms",
         "budgets",
         "gate",
     },
-    {"registry", "completions", "failures", "progress", "guards"},
+    {"registry", "completions", "alike", "failures", "progress", "guards"},
     {"bodies", "endpoint", "connections"},
     {"written", "replies", "sections"},
     {"config"},
     {"wire", "rows", "prompt_tables", "lint"},
     {"simulation"},
-    {"prompts", "store", "samplers", "verifiers", "formatters"},
+    {"prompts", "store", "samplers", "verifiers", "formatters", "filters"},
     {"replay", "judging", "settings", "training_files", "stats", "scoring", "arrivals", "oversight"},
     {"commits"},
     {"engine", "export", "reverify", "recipes", "parts"},
@@ -167,7 +166,7 @@ def test_the_library_never_prints() -> None:
     assert printing == []
 
 
-HEAVY = ("aiohttp", "pydantic", "pyarrow", "sympy", "omegaconf", "rich", "typer", "math_verify", "xllamacpp")
+HEAVY = ("aiohttp", "pydantic", "pyarrow", "sympy", "omegaconf", "rich", "typer", "math_verify", "xllamacpp", "rensa")
 
 
 def test_importing_rsr_is_quick_and_loads_nothing_heavy() -> None:

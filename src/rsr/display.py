@@ -112,11 +112,19 @@ def summary_lines(ended: Ended) -> list[str]:
     for name, file in summary["files"].items():
         reasons = ", ".join(f"{reason} {count:,}" for reason, count in sorted(file["prompts_without_row"].items()))
         without = f"; without a row: {reasons}" if reasons else ""
+        without += _bias(file.get("length_bias"))
         verb = "wrote" if summary.get("written", True) else "there is"
         lines.append(
             f"{verb:<10} {ended.run_dir.train / file.get('file', f'{name}.jsonl')}  {file['rows']:,} rows{without}"
         )
     return lines
+
+
+def _bias(bias: Mapping[str, Any] | None) -> str:
+    if not bias:
+        return ""
+    lengths = f"chosen {bias['chosen_mean']:,.0f} characters, rejected {bias['rejected_mean']:,.0f}"
+    return f"; {lengths}, chosen longer in {bias['chosen_longer']:.0%} of the pairs"
 
 
 def owed_line(summary: Mapping[str, Any], path: Path, code: int = 0, budget: bool = False) -> str | None:

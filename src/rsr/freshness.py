@@ -29,6 +29,7 @@ def stamp(run_dir: RunDir, parts: Parts, prompts: Prompts, store: RolloutStore) 
     config = parts.config
     sampler = {"max_tokens": config.sampler.max_tokens, "prices": list(parts.prices)}
     decisions = {**config.model_dump(mode="json", exclude=_TRANSPORT), "sampler": {**parts.identity, **sampler}}
+    decisions["filtered_by"] = parts.filters.stamp()
     return {
         "version": rsr.__version__,
         "decisions": content_hash(decisions).hex(),

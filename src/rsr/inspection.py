@@ -40,7 +40,8 @@ class Opened:
         if not self.run_dir.prompts.exists():
             raise RunDirError(f"{self.run_dir.path}: its prompts have not been read yet; rsr run {self.run_dir.path}")
         self.prompts = Prompts(self.run_dir.prompts)
-        self.store = RolloutStore(self.run_dir.rollouts, self._sampling_key(), readonly=True)
+        keys = self.parts.keys
+        self.store = RolloutStore(self.run_dir.rollouts, self._sampling_key(), readonly=True, keys=keys)
         for problem in self.store.problems:
             log.warning("%s", problem)
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from rsr.budgets import Allowed, Budget, Prices, Spent
 from rsr.config import Loaded, sampling_identity, sampling_key
 from rsr.errors import ConfigError, PluginError
+from rsr.filters import Filters
 from rsr.formatters import FORMATTERS
 from rsr.guards import Guards, Limits
 from rsr.messages import sampled_messages
@@ -77,6 +78,7 @@ class Parts(NamedTuple):
     needs: Needs
     identity: dict[str, Any]
     sampling_key: bytes
+    filters: Filters
 
     @property
     def limit(self) -> int:
@@ -92,6 +94,12 @@ class Parts(NamedTuple):
     def prices(self) -> Prices:
         """US dollars for a million tokens."""
         return Prices(**self.config.sampler.prices.model_dump())
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys of answers that formatters look at, by the names in `rsr.alike`."""
+        named = {getattr(formatter, "key_function", None) for formatter in self.formatters.values()}
+        return sorted(name for name in named if name)
 
     @property
     def passes(self) -> Callable[[Rollout], bool]:
@@ -141,6 +149,7 @@ def build(loaded: Loaded, redactor: Redactor, given: Given = NOTHING) -> Parts:
         needs=combined_needs(list(formatters.values())),
         identity=identity,
         sampling_key=sampling_key(identity),
+        filters=Filters(config.filters),
     )
 
 

@@ -225,7 +225,44 @@ class FormatterConfig(Section):
     model_config = ConfigDict(extra="allow", use_attribute_docstrings=True)
 
     type: str = Field("sft", json_schema_extra=_DECISIONS)
-    """sft, dpo, multi_sft, ./file.py:Class, or a plug-in's name."""
+    """sft, dpo, multi_sft, kto, reward_pairs, rl_prompts, ./file.py:Class, or a plug-in's name."""
+
+
+class FiltersConfig(Section):
+    """`filters`: what is kept out of the training files. Sampling does not depend on it."""
+
+    evaluation: list[str] = Field([], json_schema_extra=_DECISIONS)
+    """Evaluation files (JSONL, .gz too, Parquet, .txt): what shares an n-gram with them is left out."""
+    ngram: int = Field(13, ge=6, json_schema_extra=_DECISIONS)
+    """Words of an n-gram; a prompt that is a shorter text of such a file (of 6 words or more) is left out too."""
+    min_length: int | None = Field(None, ge=1, json_schema_extra=_DECISIONS)
+    """Shortest response."""
+    max_length: int | None = Field(None, ge=1, json_schema_extra=_DECISIONS)
+    """Longest response."""
+    length_unit: Literal["characters", "words", "tokens"] = Field("characters", json_schema_extra=_DECISIONS)
+    """What lengths are counted in; tokens need `tokenizer`."""
+    tokenizer: str | None = Field(None, json_schema_extra=_DECISIONS)
+    """A folder with tokenizer.json, as models have."""
+    repetition: float | None = Field(None, gt=0, le=1, json_schema_extra=_DECISIONS)
+    """Most of a response that may be repetition: the share of its pieces of 24 characters that stand in it before.
+    Loops are above 0.5."""
+    refuse: list[str] = Field([], json_schema_extra=_DECISIONS)
+    """Patterns (RE2): a response in which one of them is found is left out."""
+    require: list[str] = Field([], json_schema_extra=_DECISIONS)
+    """Patterns (RE2): a response in which one of them is not found is left out."""
+    reasoning: bool = Field(True, json_schema_extra=_DECISIONS)
+    """Look at the reasoning of a response too, not only at its final answer."""
+
+    @field_validator("evaluation", "refuse", "require", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _sensible(self) -> FiltersConfig:
+        if self.min_length and self.max_length and self.min_length > self.max_length:
+            raise ValueError(f"min_length {self.min_length} must be at most max_length {self.max_length}")
+        return self
 
 
 class StoreConfig(Section):
@@ -284,7 +321,8 @@ class RunConfig(Section):
     sampler: SamplerConfig = SamplerConfig()
     verifier: VerifierConfig = VerifierConfig()
     formatter: list[FormatterConfig] = Field([FormatterConfig()], json_schema_extra=_DECISIONS)
-    """What to write: sft, dpo, multi_sft; each with its own keys. One entry or a list."""
+    """What to write: sft, dpo, multi_sft, kto, reward_pairs, rl_prompts; each with its own keys. One or a list."""
+    filters: FiltersConfig = FiltersConfig()
     seed: int = Field(0, json_schema_extra=_IDENTITY)
     """The run's seed: every rollout's seed follows from it."""
     work_dir: str | None = None

@@ -224,9 +224,8 @@ class Session:
 
     def store(self, readonly: bool = False) -> RolloutStore:
         """The rollouts."""
-        store = RolloutStore(
-            self.run_dir.rollouts, self.parts.sampling_key, readonly, self.redactor, self.parts.config.store
-        )
+        parts, rollouts = self.parts, self.run_dir.rollouts
+        store = RolloutStore(rollouts, parts.sampling_key, readonly, self.redactor, parts.config.store, parts.keys)
         for problem in store.problems:
             self._tell(problem)
         return store

@@ -25,6 +25,40 @@ class FormatterFailed(RSRError):
     """A formatter raised or wrote what no trainer can use."""
 
 
+class LengthBias:
+    """By how much chosen responses are longer than rejected ones, in characters: a model trained on pairs learns it.
+
+    Args:
+        with_reasoning: count the reasoning too, as it is written.
+    """
+
+    def __init__(self, with_reasoning: bool) -> None:
+        self._with_reasoning = with_reasoning
+        self._pairs = self._longer = self._shorter = self._chosen = self._rejected = 0
+
+    def add(self, chosen: Rollout, rejected: Rollout) -> None:
+        """Count a pair."""
+        good, bad = self._length(chosen), self._length(rejected)
+        self._pairs += 1
+        self._chosen += good
+        self._rejected += bad
+        self._longer += good > bad
+        self._shorter += good < bad
+
+    def summary(self) -> dict[str, Any]:
+        """Means, and the shares of pairs whose chosen response is the longer or the shorter one."""
+        pairs = self._pairs or 1
+        return {
+            "chosen_mean": round(self._chosen / pairs, 1),
+            "rejected_mean": round(self._rejected / pairs, 1),
+            "chosen_longer": round(self._longer / pairs, 4),
+            "chosen_shorter": round(self._shorter / pairs, 4),
+        }
+
+    def _length(self, rollout: Rollout) -> int:
+        return len(rollout.response) + (len(rollout.reasoning) if self._with_reasoning else 0)
+
+
 class TrainingFiles:
     """The training files of one replay.
 
@@ -39,6 +73,11 @@ class TrainingFiles:
     ) -> None:
         self.counts = dict.fromkeys(formatters, 0)
         self.files = {name: file_name(name, formatter) for name, formatter in formatters.items()}
+        self._bias = {
+            name: LengthBias(with_reasoning=not formatter.style.drops)  # type: ignore[attr-defined]
+            for name, formatter in formatters.items()
+            if getattr(formatter, "in_pairs", False)
+        }
         self._run_dir = run_dir
         self._formatters = formatters
         self._sampled = sampled
@@ -69,12 +108,13 @@ class TrainingFiles:
                     wanted[rollout.index] = rollout
         return list(wanted.values())
 
-    def add(self, prompt: Prompt, rollouts: Sequence[Rollout]) -> dict[str, str]:
+    def add(self, prompt: Prompt, rollouts: Sequence[Rollout], kept: Sequence[Rollout] | None = None) -> dict[str, str]:
         """Write the rows of a decided prompt.
 
         Args:
             prompt: the prompt.
             rollouts: the valid ones of its decided prefix; those that `reads` names, with texts.
+            kept: those of them that may be written; None: all. A formatter that writes no responses sees all.
 
         Returns:
             For each formatter that wrote no row, why.
@@ -84,14 +124,19 @@ class TrainingFiles:
         """
         without = {}
         for name, formatter in self._formatters.items():
+            seen = rollouts if kept is None or not getattr(formatter, "writes_responses", True) else kept
             with boundary(FormatterFailed, f"formatter {name}, prompt {prompt.id}"):
-                rows = list(formatter.rows(self._as_asked(formatter, prompt), rollouts))
+                rows = list(formatter.rows(self._as_asked(formatter, prompt), seen))
+                if not rows:
+                    without[name] = self._why_none(formatter, prompt, rollouts, seen)
             for formatted in rows:
                 self._write(name, prompt, formatted, rollouts)
-            if not rows:
-                missing = getattr(formatter, "missing", None)
-                without[name] = missing(rollouts) if missing else "no_row"
         return without
+
+    def length_bias(self, name: str) -> dict[str, Any] | None:
+        """How long the chosen and the rejected responses of a file are; None where it has no pairs."""
+        bias = self._bias.get(name)
+        return bias.summary() if bias else None
 
     def commit(self) -> None:
         """Put the files in place, take away those of formatters that are no longer asked for."""
@@ -122,6 +167,14 @@ class TrainingFiles:
                 close()
         shutil.rmtree(self._staged, ignore_errors=True)
 
+    def _why_none(
+        self, formatter: Formatter, prompt: Prompt, rollouts: Sequence[Rollout], seen: Sequence[Rollout]
+    ) -> str:
+        if len(seen) < len(rollouts) and any(True for _ in formatter.rows(self._as_asked(formatter, prompt), rollouts)):
+            return "filtered"
+        missing = getattr(formatter, "missing", None)
+        return missing(rollouts) if missing else "no_row"
+
     def _open(self, name: str) -> IO[bytes]:
         return Path(self._staged / name).open("wb")
 
@@ -137,6 +190,8 @@ class TrainingFiles:
         by_index = {rollout.index: rollout for rollout in rollouts}
         made_of = [by_index[index] for index in formatted.indices if index in by_index]
         self.counts[name] += 1
+        if name in self._bias:
+            self._bias[name].add(*made_of)
         line = {
             "line": self.counts[name],
             "id": prompt.id,

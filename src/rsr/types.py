@@ -124,6 +124,8 @@ class Rollout(msgspec.Struct, kw_only=True):
     has_reasoning: bool = False
     redrawn: bool = False
     """An earlier request for it failed after generation may have begun."""
+    keys: Mapping[str, int] | None = None
+    """What formatters asked for beside `answer_key`, by the names in `rsr.alike`; None: nobody did."""
     response: str = ""
     """The final answer. Empty while only decisions are made; filled in when rows are written."""
     reasoning: str = ""
@@ -202,7 +204,8 @@ class Verifier(Protocol):
 class Formatter(Protocol):
     """Says what a prompt still needs and writes its rows. Sees valid rollouts only, in index order.
 
-    `missing`, `reads` and `dataset_info` may be left out.
+    `missing`, `reads` and `dataset_info` may be left out. Looked for where there: `key_function`, a name in `rsr.alike`
+    of a key that `needs` looks at; `shape`, the columns of its file (`rsr.row_files`).
     """
 
     @property

@@ -1,19 +1,22 @@
 """From stored rollouts to training files, provenance and summary, in one replay in input order.
 
 train/, provenance/      see `rsr.training_files`
-summary/dropped.jsonl    each prompt without a row, by file, and each row of the input that was skipped, with reasons
+summary/dropped.jsonl    each prompt without a row, by file, each row of the input that was skipped, and what the
+                         filters took, with reasons
 summary/stats.json       the figures
 """
 
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import msgspec
 
 from rsr.errors import PluginError, StoreError, boundary
+from rsr.filters import Filters
 from rsr.parts import Parts
 from rsr.prompts import Prompts
 from rsr.replay import Stored, pages, replay
@@ -69,6 +72,7 @@ def write_files(
     """
     files = TrainingFiles(run_dir, parts.formatters, parts.messages)
     stats = Stats(parts.passes, parts.prices, failing)
+    filtering = _Filtering(parts.filters, Counter(), Counter())
     dropped = run_dir.summary / "dropped.jsonl"
     staged = dropped.with_name("dropped.jsonl.new")
     skipped = 0
@@ -79,7 +83,7 @@ def write_files(
                 listing.write(_json_line({"line": line, "reason": reason}))
             for page in pages(prompts, store, parts.verification, parts.limit):
                 for prompt in _decided(parts, files, store, page, partial):
-                    without = prompt.without or files.add(prompt.stored.prompt, prompt.stream.valid)
+                    without = prompt.without or _add(files, filtering, prompt, listing)
                     stats.add(prompt.stored.id, prompt.stream, prompt.stored.rollouts, without)
                     for name, reason in without.items():
                         entry = {"id": prompt.stored.id, "file": files.files[name], "reason": reason}
@@ -95,9 +99,40 @@ def write_files(
         raise
     summary = stats.summary(files.counts, skipped)
     for name, file_name in files.files.items():
-        summary["files"][name]["file"] = file_name
+        bias = files.length_bias(name)
+        summary["files"][name] |= {"file": file_name, **({"length_bias": bias} if bias else {})}
+    if filtering.filters.of_responses:
+        summary["filtered"] = {"prompts": dict(filtering.prompts), "responses": dict(filtering.responses)}
     write_atomically(run_dir.summary / "stats.json", json.dumps(summary, indent=2) + "\n")
     return summary
+
+
+class _Filtering(NamedTuple):
+    """The filters, and what they have left out so far, by reason."""
+
+    filters: Filters
+    prompts: Counter[str]
+    responses: Counter[str]
+
+
+def _add(files: TrainingFiles, filtering: _Filtering, prompt: _Decided, listing: IO[bytes]) -> dict[str, str]:
+    """Write a prompt's rows of what the filters leave of it; what they take is listed. Says why a file has no row."""
+    filters, given, valid = filtering.filters, prompt.stored.prompt, prompt.stream.valid
+    if not filters.of_responses:
+        return files.add(given, valid)
+    if drop := filters.prompt(given):
+        filtering.prompts[drop.reason] += 1
+        listing.write(_json_line({"id": given.id, "reason": drop.reason, "detail": drop.detail}))
+        return dict.fromkeys(files.files, drop.reason)
+    kept = []
+    for rollout, found in zip(valid, filters.responses(valid), strict=True):
+        if found is None:
+            kept.append(rollout)
+            continue
+        filtering.responses[found.reason] += 1
+        entry = {"id": given.id, "index": rollout.index, "reason": found.reason, "detail": found.detail}
+        listing.write(_json_line(entry))
+    return files.add(given, valid, kept)
 
 
 def _stream(parts: Parts, stored: Stored) -> Stream:
@@ -128,7 +163,9 @@ def _decided(
             reason = None
         ready.append(_Decided(stored, stream, dict.fromkeys(files.counts, reason) if reason else {}))
         if reason is None:
-            wanted.append((stored.key, files.reads(stream.valid)))
+            # A filter looks at every response, whichever a formatter will take.
+            texts = stream.valid if parts.filters.of_responses else files.reads(stream.valid)
+            wanted.append((stored.key, texts))
             count += len(wanted[-1][1])
         if count >= _TEXTS:
             yield from _filled(files, store, ready, wanted)

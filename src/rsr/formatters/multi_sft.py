@@ -8,20 +8,23 @@ from typing import Any
 from rsr.formatters.chat import as_given
 from rsr.formatters.layouts import Layout, Reasoning, ReasoningField, Style
 from rsr.formatters.thresholds import Messages, check_count, check_thresholds, passed
-from rsr.row_files import FileFormat, Shape
+from rsr.formatters.unique import Unique, UniqueBy
+from rsr.row_files import FileFormat
 from rsr.types import FormattedRow, Formatter, Prompt, Rollout
 
 
 class MultiSFT:
     """Multi-SFT: up to `num_responses` different correct responses of each prompt.
 
-    Satisfied by `num_responses` passes whose final answers differ after trimming white space. A prompt whose budget
-    ends with fewer writes what it has, if that is at least `min_responses`.
+    Satisfied by `num_responses` passes that differ, by default in their final answers after trimming white space. A
+    prompt whose budget ends with fewer writes what it has, if that is at least `min_responses`.
 
     Args:
         num_responses: how many to collect.
         pass_threshold: a score of at least this passes.
         min_responses: the least that is worth a row.
+        unique_by: what makes responses different: text, normalized, answer (the one that was read) or near.
+        max_similarity: for `near`: the most, 0 to 1, that two have in common.
         explode: write `<name>_exploded` too, with a row of each response, which trainers read.
         reasoning: `keep` it, `inline` in `<think>` tags, in a `field` (exploded rows only), or `drop` it.
         reasoning_field: the field's name; `thinking` for gpt-oss.
@@ -39,6 +42,8 @@ class MultiSFT:
         num_responses: int = 16,
         pass_threshold: float = 1.0,
         min_responses: int = 1,
+        unique_by: UniqueBy = "text",
+        max_similarity: float = 0.8,
         explode: bool = False,
         reasoning: Reasoning = "keep",
         reasoning_field: ReasoningField = "reasoning_content",
@@ -57,6 +62,8 @@ class MultiSFT:
             raise ValueError(f"{key}: no trainer reads rows of several responses; add explode: true")
         if reasoning == "field" and not explode:
             raise ValueError("reasoning: should be 'keep' or 'drop': responses have no field for it; or explode: true")
+        self.unique = Unique(unique_by, max_similarity)
+        self.key_function = self.unique.key_function
         self.num_responses = num_responses
         self.pass_threshold = pass_threshold
         self.min_responses = min_responses
@@ -65,7 +72,6 @@ class MultiSFT:
         within: Reasoning = "drop" if reasoning == "drop" else "inline"
         self._within = Style.checked("responses", "llamafactory", None, within)
         self.explode = explode
-        self.shape = Shape(fills={"images": [], "tools": []})
 
     def companions(self) -> dict[str, Formatter]:
         """Formatters beside this one, by what is put after its name."""
@@ -74,8 +80,8 @@ class MultiSFT:
     def needs(self, rollouts: Sequence[Rollout]) -> int:
         """`num_responses` less the different passes."""
         threshold = self.pass_threshold
-        unique = {rollout.answer_key for rollout in rollouts if passed(rollout, threshold)}
-        return max(0, self.num_responses - len(unique))
+        passes = [rollout for rollout in rollouts if passed(rollout, threshold)]
+        return max(0, self.num_responses - self.unique.count(passes))
 
     def rows(self, prompt: Prompt, rollouts: Sequence[Rollout]) -> Iterator[FormattedRow]:
         """One row: the best first, ties by lowest index; of equal answers the first."""
@@ -107,11 +113,7 @@ class MultiSFT:
         return
 
     def _unique(self, rollouts: Sequence[Rollout]) -> list[Rollout]:
-        passes = [rollout for rollout in rollouts if passed(rollout, self.pass_threshold)]
-        first: dict[int, Rollout] = {}
-        for rollout in sorted(passes, key=lambda rollout: (-(rollout.score or 0.0), rollout.index)):
-            first.setdefault(rollout.answer_key, rollout)
-        return list(first.values())
+        return self.unique.pick([rollout for rollout in rollouts if passed(rollout, self.pass_threshold)])
 
 
 class Exploded:

@@ -212,11 +212,19 @@ class Pairing(NamedTuple):
     def _more_of_two(self, passes: list[Rollout], fails: list[Rollout]) -> int:
         allowed = self._basic(passes, fails)
         made = sum(allowed(i, j) for i in range(len(passes)) for j in range(len(fails)))
-        unlike = len(passes) * len(fails) - made
+        groups = [
+            tuple(sum(not self.same_reasoning or one.has_reasoning is has for one in side) for side in (passes, fails))
+            for has in (False, True)
+        ]
+        # All further ones in one group make the most pairs: x passes and y fails add x * fails + y * passes + x * y.
         return next(
             more
             for more in range(self.per_prompt + 2)
-            if any((len(passes) + x) * (len(fails) + more - x) - unlike >= self.per_prompt for x in range(more + 1))
+            if any(
+                made + x * bad + (more - x) * good + x * (more - x) >= self.per_prompt
+                for good, bad in groups
+                for x in range(more + 1)
+            )
         )
 
     def _more_of_one(self, groups: Sequence[Sequence[int]]) -> int:

@@ -2,6 +2,7 @@
 
     rollouts/0001.sqlite, 0002.sqlite, ...   see `rsr.store.segment`; the last one is written, the others are sealed
     rollouts/manifest.json                   what the sealed ones hold, and how all of them were left
+    rollouts/answer-keys.db                  see `rsr.store.keys`
     rollouts/.reserve                        room kept free while the store is open (see `rsr.store.room`)
 
 The first committed row of a key (stream, index, limit) wins for ever, whatever file it is in. Verifying again adds
@@ -22,6 +23,7 @@ from rsr.errors import StoreError, StoreFull
 from rsr.redaction import redacted
 from rsr.sections import StoreConfig
 from rsr.store.files import Files, Looking
+from rsr.store.keys import Keys
 from rsr.store.reading import Reader
 from rsr.store.records import NewRollout, NewVerdict, Said, Totals, effective
 from rsr.store.room import Room
@@ -44,6 +46,7 @@ class RolloutStore:
         readonly: don't create, migrate, mend or write.
         redact: takes secrets out of error texts; what a model said is kept as it is.
         settings: the config's `store`.
+        keys: which keys of answers rollouts shall have, by the names in `rsr.alike`.
 
     Attributes:
         problems: what was found wrong at opening, a line each.
@@ -56,6 +59,7 @@ class RolloutStore:
         readonly: bool = False,
         redact: Callable[[str], str] = str,
         settings: StoreConfig | None = None,
+        keys: Sequence[str] = (),
     ) -> None:
         self._redact = redact
         self._sampling_key = sampling_key
@@ -77,6 +81,7 @@ class RolloutStore:
                 raise StoreError(f"{folder}: can't be written: {cause.strerror}") from cause
         self.problems = self._files.problems
         self._reader = Reader(self._files, sampling_key)
+        self._keys = Keys(folder, keys, readonly) if keys else None
 
     def close(self) -> None:
         """Close the files; everything committed stays."""
@@ -85,6 +90,8 @@ class RolloutStore:
             if self._counted:
                 with suppress(StoreError):  # a full disk doesn't keep a run from ending
                     self._commit(lambda: None)
+        if self._keys is not None:
+            self._keys.close()
         self._files.close()
 
     # Writing
@@ -127,6 +134,8 @@ class RolloutStore:
         for new, _ in rows:
             self._reader.noted(new.prompt.key)
         self._commit(write)
+        if self._keys is not None:
+            self._keys.attach(new.rollout for new, _ in rows)
 
     def add_verdicts(self, verdicts: Iterable[NewVerdict]) -> None:
         """Commit verdicts. A final verdict that is there already stays.
@@ -199,7 +208,15 @@ class RolloutStore:
 
     def load_keys(self, keys: Sequence[bytes], verdict_keys: Sequence[int], limit: int) -> list[list[Rollout]]:
         """As `load`, by prompt keys."""
-        return self._reader.rollouts(keys, verdict_keys, limit)
+        found = self._reader.rollouts(keys, verdict_keys, limit)
+        if self._keys is not None:
+            prompts = {id(rollout): key for key, rollouts in zip(keys, found, strict=True) for rollout in rollouts}
+
+            def read(some: list[Rollout]) -> None:
+                self.fill_all([(prompts[id(rollout)], [rollout]) for rollout in some])
+
+            self._keys.fill([rollout for rollouts in found for rollout in rollouts], read)
+        return found
 
     def completions(self, prompt: Prompt, rollouts: Sequence[Rollout]) -> list[Completion]:
         """What the model said in each of these rollouts of a prompt."""
