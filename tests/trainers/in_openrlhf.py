@@ -52,14 +52,14 @@ def check_sft(path: Path, model: Path, multiturn: bool) -> Outcome:
 def check_pairs(path: Path, model: Path, is_dpo: bool) -> Outcome:
     from openrlhf.datasets import RewardDataset
 
-    keys = {"prompt_key": "prompt", "chosen_key": "chosen", "rejected_key": "rejected"}
+    keys = {"prompt_key": "input", "chosen_key": "chosen", "rejected_key": "rejected"}
     rows, loaded, tokenizer, asked = opened(path, model, keys)
     dataset = RewardDataset(loaded, tokenizer, LENGTH, asked, is_dpo=is_dpo, num_processors=1)
     wanted, there = [], []
     for at, row in enumerate(rows[: len(dataset)]):
         chosen, _, rejected, _, _ = dataset[at]
         for side, ids in (("chosen", chosen), ("rejected", rejected)):
-            wanted.append(chatml([*row["prompt"], *row[side]]).rstrip("\n"))
+            wanted.append(chatml([*row["input"], *row[side]]).rstrip("\n"))
             there.append(shown_ids(ids[0].tolist(), tokenizer))
     return compared("openrlhf", path.name, rows, len(dataset), wanted, there)
 

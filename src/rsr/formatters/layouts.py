@@ -2,7 +2,7 @@
 
     kind        llamafactory                     trl                          others
     responses   messages                         prompt, completion           messages
-    pairs       conversations, chosen, rejected  prompt, chosen, rejected     openrlhf as trl; axolotl, openai their own
+    pairs       conversations, chosen, rejected  prompt, chosen, rejected     openrlhf, axolotl, openai their own
     labelled    messages, label                  prompt, completion, label
     prompts                                      prompt, answer               verl, openrlhf their own
 
@@ -62,6 +62,7 @@ _TURN = {"from": "text", "value": "text"}
 _COLUMNS: Mapping[tuple[Kind, Layout], Mapping[str, Any]] = {
     ("responses", "trl"): {"prompt": "messages", "completion": "messages"},
     ("pairs", "llamafactory"): {"conversations": [_TURN], "chosen": _TURN, "rejected": _TURN},
+    ("pairs", "openrlhf"): {"input": "messages", "chosen": "messages", "rejected": "messages"},
     ("pairs", "axolotl"): {"messages": "messages", "chosen": "message", "rejected": "message"},
     ("pairs", "openai"): {
         "input": {"messages": "messages"},
@@ -152,7 +153,9 @@ class Style(NamedTuple):
             return {**asked, "preferred_output": [good], "non_preferred_output": [bad]}
         if self.layout == "axolotl":
             return {"messages": messages, "chosen": good, "rejected": bad, **row}
-        return {"prompt": messages, "chosen": [good], "rejected": [bad], **row}
+        # OpenRLHF writes its own text into a column "prompt", which keeps the type of ours: letter by letter, as a list.
+        asked_in = "input" if self.layout == "openrlhf" else "prompt"
+        return {asked_in: messages, "chosen": [good], "rejected": [bad], **row}
 
     def labelled(self, prompt: Prompt, rollout: Rollout, label: bool) -> Row:
         """A row that says of one response whether it is good."""

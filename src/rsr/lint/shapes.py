@@ -56,6 +56,7 @@ SHAPES = (
     _shape("sharegpt_pairs", "conversations chosen rejected", (L, A), "conversations", sides=_PAIR, sharegpt=True),
     _shape("message_pairs", "messages chosen rejected", (L, A), "messages", sides=_PAIR),
     _shape("pairs", "prompt chosen rejected", (T, O), "prompt", sides=_PAIR),
+    _shape("openrlhf_pairs", "input chosen rejected", (O,), "input", sides=_PAIR),
     _shape("alpaca_pairs", "instruction chosen rejected", (L,), sides=_PAIR),
     _shape("whole_pairs", "chosen rejected", (T, O), sides=_PAIR),
     _shape("kto", "prompt completion label", (T, A), "prompt", sides=("completion",)),
