@@ -9,6 +9,7 @@ formatters, as a config writes them, for prompts whose messages are texts.
 import itertools
 import json
 import sys
+import unicodedata
 from collections import Counter, defaultdict
 from hashlib import blake2b
 from pathlib import Path
@@ -36,12 +37,9 @@ def fails(entry, valid):
 
 
 def grams(text):
-    import re
-    import unicodedata
-
-    plain = unicodedata.normalize("NFKC", text).casefold()
-    plain = re.sub(r"[^\w\s+\-/%=<>^|~\\]|_", "", plain)
-    plain = " ".join(plain.split())
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    kept = [it for it in folded if it in "-/%\\" or not (it in "`$" or unicodedata.category(it).startswith("P"))]
+    plain = " ".join("".join(kept).split())
     return plain, {plain[at : at + 5] for at in range(max(1, len(plain) - 4))}
 
 

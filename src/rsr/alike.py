@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from rsr.hashing import answer_key
@@ -18,14 +19,24 @@ PIECE = 5
 
 _BITS = 512
 
-_PUNCTUATION = re.compile(r"[^\w\s+\-/%=<>^|~\\]|_")
+_MARK = re.compile(r"[^\w\s]|_")
+_KEPT = frozenset("-/%\\")
 _SPACE = re.compile(r"\s+")
 
 
 def normalized(text: str) -> str:
     """The text without what makes no difference to a reader; signs of mathematics stay."""
     folded = unicodedata.normalize("NFKC", text).casefold()
-    return _SPACE.sub(" ", _PUNCTUATION.sub("", folded)).strip()
+    return _SPACE.sub(" ", _MARK.sub(_unless_kept, folded)).strip()
+
+
+@lru_cache(maxsize=1024)
+def _is_punctuation(mark: str) -> bool:
+    return mark in "`$" or (unicodedata.category(mark)[0] == "P" and mark not in _KEPT)
+
+
+def _unless_kept(found: re.Match[str]) -> str:
+    return "" if _is_punctuation(found[0]) else found[0]
 
 
 def shingles(text: str) -> set[str]:

@@ -136,6 +136,7 @@ def build(loaded: Loaded, redactor: Redactor, given: Given = NOTHING) -> Parts:
     config = loaded.config
     formatters = _formatters(loaded, given)
     rules = _rules(config)
+    _refuse_too_few(formatters, rules)
     redactor.learn(config.model_dump())
     sampler = given.sampler or _sampler(loaded, rules, redactor)
     identity = sampling_identity(config, sampler.identity())
@@ -179,6 +180,16 @@ def _formatters(loaded: Loaded, given: Given) -> dict[str, Formatter]:
         beside: dict[str, Formatter] = formatter.companions() if hasattr(formatter, "companions") else {}
         built |= {f"{name}_{suffix}": companion for suffix, companion in beside.items()}
     return built
+
+
+def _refuse_too_few(formatters: Mapping[str, Formatter], rules: Rules) -> None:
+    """A formatter that writes nothing below so many rollouts must be able to get them."""
+    most = min(rules.max_rollouts, rules.attempts)
+    for name, formatter in formatters.items():
+        least = getattr(formatter, "least", 0)
+        if least > most:
+            fix = "lower it, or raise sampling.max_rollouts and sampling.max_steps"
+            raise ConfigError(f"formatter {name}: n {least} is more than the {most} responses of a prompt; {fix}")
 
 
 def _formatter(number: int, entry: FormatterConfig, seed: int) -> Formatter:

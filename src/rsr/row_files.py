@@ -191,7 +191,8 @@ def _schema(rows: Iterator[Row], shape: Shape, columns: set[str]) -> Any:
             if isinstance(message.get("content"), list):
                 seen.parts.update(key for part in message["content"] for key in part)
         for path, value in _json_of(row, shape.columns):
-            seen.types[path] = _united(seen.types.get(path), value)
+            if (united := _united(seen.types.get(path), value)) is not None:
+                seen.types[path] = united
     wanted = {name: kind for name, kind in shape.columns.items() if name not in shape.fills or name in columns}
     return pa.schema(_fields(wanted, seen))
 
@@ -209,11 +210,24 @@ def _fields(columns: Mapping[str, Any], seen: _Seen, path: tuple[str, ...] = ())
 def _united(known: Any, value: Any) -> Any:
     import pyarrow as pa
 
-    found = pa.array([value]).type
-    if known is None or known == found:
-        return found
+    found = _held(pa.array([value]).type)
+    if known is None or found is None or known == found:
+        return known if found is None else found
     schemas = [pa.schema([("it", type_)]) for type_ in (known, found)]
     return pa.unify_schemas(schemas, promote_options="permissive").field("it").type
+
+
+def _held(type_: Any) -> Any:
+    """A type as Parquet can hold it: without structs that have no field; None where nothing is left."""
+    import pyarrow as pa
+
+    if pa.types.is_list(type_):
+        inner = _held(type_.value_type)
+        return None if inner is None else pa.list_(inner)
+    if pa.types.is_struct(type_):
+        fields = [(field.name, held) for field in type_ if (held := _held(field.type)) is not None]
+        return pa.struct(fields) if fields else None
+    return pa.string() if pa.types.is_null(type_) else type_
 
 
 def _type(kind: Any, seen: _Seen, path: tuple[str, ...]) -> Any:

@@ -33,6 +33,14 @@ WORKING: Mapping[Kind, tuple[Layout, ...]] = {
 }
 """The layouts for which a trainer takes rows of a kind."""
 
+_WORDS: Mapping[Kind, str] = {
+    "responses": "responses",
+    "pairs": "DPO pairs",
+    "rewards": "pairs for reward models",
+    "labelled": "KTO rows",
+    "prompts": "RL prompts",
+}
+
 MESSAGES_TAGS = {
     "role_tag": "role",
     "content_tag": "content",
@@ -98,7 +106,8 @@ class Style(NamedTuple):
             ValueError: no trainer takes it; names the key and what works.
         """
         if layout not in WORKING[kind]:
-            raise ValueError(f"layout: {layout} has no such rows; use one of {', '.join(WORKING[kind])}")
+            what = _WORDS[kind]
+            raise ValueError(f"layout: {layout} is no layout of {what}; use one of {', '.join(WORKING[kind])}")
         if layout == "verl" and kind == "responses" and file_format == "jsonl":
             raise ValueError("file_format: verl reads parquet only; leave it out, or set parquet")
         fields = (*_FIELD, "openrlhf", "verl", *(["llamafactory"] if kind == "responses" else []))

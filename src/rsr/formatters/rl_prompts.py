@@ -54,7 +54,7 @@ class RLPrompts:
         check_share("max_pass_rate", max_pass_rate)
         if min_pass_rate > max_pass_rate:
             raise ValueError(f"min_pass_rate: {min_pass_rate} must be at most max_pass_rate {max_pass_rate}")
-        self.n = n
+        self.n = self.least = n
         self.min_pass_rate, self.max_pass_rate = min_pass_rate, max_pass_rate
         self.pass_threshold = pass_threshold
         self.data_source, self.ability, self.split = data_source, ability, split

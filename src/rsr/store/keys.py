@@ -38,6 +38,7 @@ class Keys:
     def __init__(self, folder: Path, names: Sequence[str], readonly: bool = False) -> None:
         self._functions = {name: KEY_FUNCTIONS[name] for name in names}
         self._path, self._readonly = folder / NAME, readonly
+        self._db: sqlite3.Connection | None = None
         self._db = self._opened()
 
     def close(self) -> None:
