@@ -36,6 +36,7 @@ FLOORS: list[set[str]] = [
     {"commits"},
     {"engine", "export", "reverify", "recipes", "parts"},
     {"loading", "signals", "writing", "freshness"},
+    {"examples"},
     {"session"},
     {"inspection"},
     {"api"},

@@ -76,6 +76,16 @@ class What(enum.StrEnum):
     ROLLOUTS = "rollouts"
 
 
+class Example(enum.StrEnum):
+    """Trainers that `rsr export` writes examples for."""
+
+    LLAMAFACTORY = "llamafactory"
+    TRL = "trl"
+    VERL = "verl"
+    OPENRLHF = "openrlhf"
+    AXOLOTL = "axolotl"
+
+
 def _version(asked: bool) -> None:
     if asked:
         typer.echo(f"rsr {rsr.__version__}")
@@ -242,21 +252,39 @@ def score(
 @app.command()
 def export(
     run: RunArgument,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", show_default=False, help="The file to write; of examples the folder.")
+    ] = None,
     what: Annotated[What, typer.Option(help="What to export.")] = What.ROLLOUTS,
     format: Annotated[FileFormat, typer.Option(help="The file's format.")] = FileFormat.JSONL,
+    trainer: Annotated[
+        Example | None,
+        typer.Option(show_default=False, help="Write an example training config or script for each of its files."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="What the examples train: a hub's name or a folder.")] = "Qwen/Qwen3-0.6B",
+    cutoff_len: Annotated[int, typer.Option(metavar="TOKENS", help="Of the examples.")] = 4096,
     traceback: Traceback = False,
 ) -> None:
-    """Write the stored rollouts, one row per index.
+    """Write the stored rollouts, or examples of training on the run's files.
 
-    With its verdict, and whether its prompt's decision uses it.
+    A rollout is a row, with its verdict, and whether its prompt's decision uses it. Examples go to the folder
+    examples/TRAINER of the run unless -o says where.
 
     \b
-    Example:
+    Examples:
       rsr export runs/sft-1a2b3c4d --format parquet -o rollouts.parquet
+      rsr export runs/sft-1a2b3c4d --trainer llamafactory --model models/Qwen3-8B
     """
+    if trainer is not None:
+        from rsr.examples import Asked, write_examples
+
+        for path in write_examples(_loaded_run(run, None), Asked(trainer.value, model, cutoff_len), out):
+            typer.echo(f"wrote {path}")
+        return
     from rsr.inspection import export_rollouts
 
+    if out is None:
+        raise ConfigError("-o: missing; say which file to write")
     count = export_rollouts(_loaded_run(run, None), out, format.value)
     typer.echo(f"{out}: {count:,} {what.value}")
 

@@ -50,14 +50,16 @@ def write_examples(loaded: Loaded, asked: Asked, folder: Path | None = None) -> 
     parts = build(loaded, Redactor(), NOTHING)
     try:
         run_dir = RunDir(work_dir(loaded, parts))
-        styles = {name: getattr(formatter, "style", None) for name, formatter in parts.formatters.items()}
-        listed = {name for name, formatter in parts.formatters.items() if getattr(formatter, "responses_listed", False)}
+        formatters = {
+            name: it for name, it in parts.formatters.items() if it.name != "multi_sft"
+        }  # no trainer reads it
+        styles = {name: getattr(formatter, "style", None) for name, formatter in formatters.items()}
     finally:
         parts.close()
     target = (folder or run_dir.path / "examples" / asked.trainer).expanduser().resolve()
     written = []
     for name, style in styles.items():
-        if style is None or style.layout != asked.trainer or name in listed:
+        if style is None or style.layout != asked.trainer:
             continue
         template = f"{asked.trainer}_{_KIND[style.kind]}"
         file = (run_dir.train / f"{name}.{style.file_format}").resolve()

@@ -32,8 +32,10 @@ def check_sft(path: Path, model: Path) -> Outcome:
     config = DictDefault({"datasets": [entry], "sequence_len": 4096, "train_on_inputs": False})
     strategy = load(tokenizer, config, entry)
     made = [strategy.tokenize_prompt(row) for row in dataset]
-    wanted = ["".join(it["content"] + EOT for it in row["messages"] if it["role"] == "assistant" and it["content"])
-              for row in rows]
+    wanted = [
+        "".join(it["content"] + EOT for it in row["messages"] if it["role"] == "assistant" and it["content"])
+        for row in rows
+    ]
     there = [shown_ids([label for label in item["labels"] if label >= 0], tokenizer) for item in made]
     return compared("axolotl", path.name, rows, len(made), wanted, there)
 

@@ -56,7 +56,7 @@ def trained(labels: list[int], tokenizer: Any) -> str:
 
 
 def answers(row: dict[str, Any]) -> list[str]:
-    """The texts that LLaMA-Factory trains on in an SFT row; a tool call is rendered, so only its arguments are known."""
+    """The texts that LLaMA-Factory trains on in an SFT row, but for tool calls, which it renders."""
     return [turn["content"] for turn in row["messages"] if turn["role"] == "assistant"]
 
 

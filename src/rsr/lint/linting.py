@@ -109,12 +109,12 @@ class _File:
             wrong, stray = self._known(row)
             if not parquet:
                 self._columns.add(line, row)
-            if stray:
-                detail = f"{', '.join(stray)} beside {'+'.join(reading.shape.keys)}"
-                report.add(line, Reason.STRAY_COLUMN, detail)
             if wrong is not None:
                 report.add(line, Reason.WRONG_KEYS, wrong)
                 continue
+            if stray:
+                detail = f"{', '.join(stray)} beside {'+'.join(reading.shape.keys)}"
+                report.add(line, Reason.STRAY_COLUMN, detail)
             if not readable:
                 report.add(line, Reason.WRONG_SHAPE, _NOT_READ.get(reading.shape.name, _not_read(reading)))
             conversation = self._rules.check(line, row)
@@ -157,7 +157,7 @@ class _File:
 
 
 def _reading(shape: Shape, trainer: Trainer, entry: Entry | None) -> Reading:
-    label = "label" if "label" in shape.keys else None
+    label = "label" if shape.name.startswith("kto") else None
     if trainer is Trainer.LLAMAFACTORY and entry is not None and entry.formatting != "alpaca":
         role, content = str(entry.tags.get("role_tag")), str(entry.tags.get("content_tag"))
         return Reading(shape, trainer, entry.roles, role, content, entry.label)

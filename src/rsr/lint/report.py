@@ -49,6 +49,7 @@ class Reason(enum.StrEnum):
     TEMPLATE = "template"
     DUPLICATE = "duplicate"
     MIXED_TYPES = "mixed_types"
+    UNEVEN_KEYS = "uneven_keys"
     DATES = "dates"
     REGISTER = "register"
     TRAINER = "trainer"
@@ -80,6 +81,7 @@ MEANS: dict[Reason, str] = {
     Reason.TEMPLATE: "the chat template refuses or rewrites the row",
     Reason.DUPLICATE: "the same prompt with the same answer as an earlier row",
     Reason.MIXED_TYPES: "a column has several JSON types; `datasets` stops, or its older versions do",
+    Reason.UNEVEN_KEYS: "OpenRLHF would split the text of such a column into letters; name it input, fill the keys",
     Reason.DATES: "every value of the column looks like a date; `datasets` turns them into timestamps",
     Reason.REGISTER: "dataset_info.json makes LLaMA-Factory read the file wrongly",
     Reason.TRAINER: "the trainer's own loader says so",

@@ -54,6 +54,9 @@ class Rules:
         self._report = report
         self._columns = columns
         self._line = 0
+        openrlhf_pairs = reading.trainer is Trainer.OPENRLHF and "chosen" in reading.shape.keys
+        self._one_type = {"prompt", "chosen"} if openrlhf_pairs and report.path.suffix != ".parquet" else set()
+        self._keys: dict[str, frozenset[str]] = {}
         self._strict = reading.trainer is Trainer.LLAMAFACTORY and reading.shape.name != "multi_sft"
 
     def check(self, line: int, row: dict[str, Any]) -> Conversation:
@@ -109,11 +112,20 @@ class Rules:
             if letter == "?":
                 self._unknown_role(f"{name}[{number}]", message)
             last = self._content(f"{name}[{number}]", message, trained=whole and letter == "a")
-            if len(message) > 2:
-                self._columns.message(self._line, name, message)
+            self._beside(name, message)
             letters += letter
         self._order(name, letters, whole)
         return value, last if whole and letters[-1] == "a" else None
+
+    def _beside(self, name: str, message: dict[str, Any]) -> None:
+        """What a message has beside its role and text."""
+        if len(message) > 2:
+            self._columns.message(self._line, name, message)
+        if name in self._one_type:
+            first = self._keys.setdefault(name, frozenset(message))
+            if message.keys() != first:
+                differ = ", ".join(sorted(message.keys() ^ first))
+                self._found(Reason.UNEVEN_KEYS, f"{name}: some messages have {differ}, others have not")
 
     def _unknown_role(self, where: str, message: dict[str, Any]) -> None:
         reading = self._reading
@@ -248,8 +260,7 @@ class Rules:
             self._unknown_role(name, message)
         elif letter != "a":
             self._found(Reason.WRONG_SIDE, f"{name}.{reading.role}: {shown(role)}, must be the assistant's")
-        if len(message) > 2:
-            self._columns.message(self._line, name, message)
+        self._beside(name, message)
         content = message.get(reading.content)
         if isinstance(content, str) and not content.strip() and not message.get("tool_calls"):
             self._found(Reason.EMPTY_ANSWER, f"{name}: {shown(content)}")

@@ -1,0 +1,102 @@
+"""`rsr lint` finds every wrong file that was measured on the real trainers, with its lines and reason, and no more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rsr.errors import ConfigError, InputError
+from rsr.lint import Options, Reason, Trainer, lint
+from rsr.lint import duplicates as duplicates_module
+
+CASES = [
+    json.loads(line)
+    for line in (Path(__file__).parent / "cases" / "lint.jsonl").read_text(encoding="utf-8").splitlines()
+]
+
+
+def write(path: Path, rows: list[Any]) -> Path:
+    """A row that is a text is written as it is."""
+    lines = (row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows)
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def message(role: str, content: Any) -> dict[str, Any]:
+    return {"role": role, "content": content}
+
+
+def row(number: int = 0, answer: str = "Paris.") -> dict[str, Any]:
+    return {"messages": [message("user", f"Question {number}?"), message("assistant", answer)]}
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_a_file_is_told_apart(case: dict[str, Any], tmp_path: Path) -> None:
+    path = write(tmp_path / "rows.jsonl", case["rows"])
+    if "dataset_info" in case:
+        (tmp_path / "dataset_info.json").write_text(json.dumps(case["dataset_info"]))
+    trainer = Trainer(case["trainer"]) if case["trainer"] else None
+    report = lint(path, Options(trainer, cutoff=case.get("cutoff")))
+    found = {reason.value: sorted({example.line for example in report.examples[reason]}) for reason in report.counts}
+    assert found == case["found"]
+    assert report.rows == len(case["rows"])
+    assert all(report.counts[Reason(reason)] >= len(lines) for reason, lines in case["found"].items())
+
+
+def test_a_reason_counts_rows_and_shows_the_first_three(tmp_path: Path) -> None:
+    rows = [row(number, "" if number % 2 else "Yes.") for number in range(20)]
+    report = lint(write(tmp_path / "rows.jsonl", rows))
+    assert report.counts == {Reason.EMPTY_ANSWER: 10}
+    assert [example.line for example in report.examples[Reason.EMPTY_ANSWER]] == [2, 4, 6]
+    assert report.figures()["found"]["empty_answer"] == {"rows": 10, "lines": [2, 4, 6], "first": "messages[1]: ''"}
+    text = "\n".join(report.text())
+    assert "20 rows, messages for llamafactory" in text
+    assert "line 2: messages[1]: ''" in text
+
+
+def test_parquet_is_read_by_rows(tmp_path: Path) -> None:
+    path = tmp_path / "sft.parquet"
+    pq.write_table(pa.Table.from_pylist([row(0), row(1, " "), row(2)]), path)
+    report = lint(path)
+    assert (report.trainer, report.rows) == (Trainer.VERL, 3)
+    assert [example.line for example in report.examples[Reason.EMPTY_ANSWER]] == [2]
+
+
+def test_what_is_no_training_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="there is no such file"):
+        lint(tmp_path / "none.jsonl")
+    with pytest.raises(InputError, match=r"reads \.jsonl"):
+        lint(write(tmp_path / "rows.json", []))
+    (tmp_path / "bad.parquet").write_bytes(b"no")
+    with pytest.raises(InputError, match="not a readable Parquet file"):
+        lint(tmp_path / "bad.parquet")
+    with pytest.raises(ConfigError, match="--cutoff-len"):
+        lint(write(tmp_path / "rows.jsonl", [row()]), Options(cutoff=0))
+    with pytest.raises(ConfigError, match=r"no tokenizer\.json"):
+        lint(tmp_path / "rows.jsonl", Options(tokenizer=tmp_path))
+
+
+def test_duplicates_are_found_when_they_no_longer_fit_into_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(duplicates_module, "_HELD", 50)
+    rows = [row(number % 400) for number in range(1000)]
+    report = lint(write(tmp_path / "rows.jsonl", rows))
+    assert report.counts == {Reason.DUPLICATE: 600}
+    assert report.examples[Reason.DUPLICATE][0] == (401, "as line 1")
+
+
+def test_the_command_exits_with_1_where_something_is_found(folder: Path, command: Any) -> None:
+    good, bad = write(folder / "good.jsonl", [row()]), write(folder / "bad.jsonl", [row(), row()])
+    assert command("lint", good).code == 0
+    assert "nothing found" in command("lint", good).out
+    ended = command("lint", good, bad, "--trainer", "trl")
+    assert ended.code == 1
+    assert "line 2: as line 1" in ended.out
+    assert command("lint", good, "--trainer", "nobody").code == 2
+    assert "there is no such file" in command("lint", "none.jsonl").refused()
