@@ -24,12 +24,14 @@ FULL: dict[str, list[str]] = {
     "wire": [],
     "store": [],
     "memory": [],
+    "format": [],
 }
 QUICK = {
     "schedule": ["--sizes", "100x16", "--seeds", "1", "--real"],
     "wire": ["--rollouts", "2000", "--repeats", "1"],
     "store": ["--rollouts", "20000"],
     "memory": ["--small", "1000", "--large", "20000"],
+    "format": ["--sizes", "20000"],
 }
 
 

@@ -194,7 +194,11 @@ def satisfied(entry, valid):
         case "multi_sft":
             return len(unique(entry, passes(entry, valid))) >= entry.get("num_responses", 16)
         case "kto":
-            labels = [label for _, label in labelled(entry, valid)]
+            both = labelled({**entry, "unique": False}, valid)
+            texts = [one["text"] for one, _ in both]
+            labels = [
+                label for at, (_, label) in enumerate(both) if not entry.get("unique") or at == texts.index(texts[at])
+            ]
             enough = labels.count(True) >= entry.get("min_passes", 1)
             return enough and labels.count(False) >= entry.get("min_fails", 1)
         case "rl_prompts":

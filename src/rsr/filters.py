@@ -154,7 +154,7 @@ def words(text: str) -> list[str]:
 
 def repetition(text: str) -> float:
     """The share of a text's pieces of 24 characters that stand in it before; 0 for short texts."""
-    plain = normalized(text)
+    plain = " ".join(text.split())
     if len(plain) < _WORTH:
         return 0.0
     count = len(plain) - _WINDOW + 1

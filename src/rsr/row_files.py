@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from rsr.errors import RSRError
 from rsr.types import Row
 
 FileFormat = Literal["jsonl", "parquet"]
@@ -19,6 +20,10 @@ FileFormat = Literal["jsonl", "parquet"]
 _GROUP_ROWS = 4096
 _GROUP_BYTES = 16 << 20
 _OPTIONAL = ("name", "tool_calls", "tool_call_id", "reasoning_content", "thinking")
+
+
+class RowsDiffer(RSRError):
+    """Rows have values of several types where a file can have one."""
 
 
 class Shape(NamedTuple):
@@ -72,11 +77,15 @@ class RowFile:
         self._file.close()
 
     def finish(self, target: Path) -> None:
-        """Put the file in place."""
+        """Put the file in place.
+
+        Raises:
+            RowsDiffer: Parquet can't hold the rows.
+        """
         self.close()
         if self.shape.file_format == "parquet":
             made = self._staged.with_suffix(".made")
-            _write_parquet(self._final_rows, made, self.shape, self.seen)
+            self._make_parquet(made, target.name)
             self._staged.unlink()
             made.replace(target)
             return
@@ -87,6 +96,15 @@ class RowFile:
                     file.write(self._encode(row) + b"\n")
             made.replace(self._staged)
         self._staged.replace(target)
+
+    def _make_parquet(self, made: Path, name: str) -> None:
+        import pyarrow as pa
+
+        try:
+            _write_parquet(self._final_rows, made, self.shape, self.seen)
+        except pa.ArrowException as cause:
+            fix = "a column has one type in Parquet; look for what differs in the prompts, or use file_format: jsonl"
+            raise RowsDiffer(f"{name}: can't be written: {str(cause).splitlines()[0]}; {fix}") from cause
 
     def _final_rows(self) -> Iterator[Row]:
         """The rows with every column filled."""

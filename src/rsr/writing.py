@@ -24,7 +24,7 @@ from rsr.schedule import Stream
 from rsr.stats import Stats, why_no_row
 from rsr.store.rollouts import RolloutStore
 from rsr.store.rundir import RunDir, write_atomically
-from rsr.training_files import TrainingFiles
+from rsr.training_files import TrainingFiles, file_name
 from rsr.types import Rollout
 
 _TEXTS = 128  # held at once
@@ -45,7 +45,10 @@ def figures(
     stats = Stats(parts.passes, parts.prices, failing)
     for stored in replay(prompts, store, parts.verification, parts.limit):
         stats.add(stored.id, _stream(parts, stored), stored.rollouts, {})
-    return {**stats.summary(rows, sum(1 for _ in prompts.skipped())), "written": False}
+    summary = stats.summary(rows, sum(1 for _ in prompts.skipped()))
+    for name, formatter in parts.formatters.items():
+        summary["files"][name]["file"] = file_name(name, formatter)
+    return {**summary, "written": False}
 
 
 def write_files(
@@ -98,9 +101,9 @@ def write_files(
         files.discard()
         raise
     summary = stats.summary(files.counts, skipped)
-    for name, file_name in files.files.items():
+    for name, file in files.files.items():
         bias = files.length_bias(name)
-        summary["files"][name] |= {"file": file_name, **({"length_bias": bias} if bias else {})}
+        summary["files"][name] |= {"file": file, **({"length_bias": bias} if bias else {})}
     if filtering.filters.of_responses:
         summary["filtered"] = {"prompts": dict(filtering.prompts), "responses": dict(filtering.responses)}
     write_atomically(run_dir.summary / "stats.json", json.dumps(summary, indent=2) + "\n")

@@ -11,7 +11,7 @@ from commands import read_rows
 from rsr.errors import ConfigError
 from rsr.formatters import FORMATTERS
 from rsr.formatters.sft import SFT
-from rsr.row_files import RowFile, Shape
+from rsr.row_files import RowFile, RowsDiffer, Shape
 from rsr.row_files import read_rows as rows_of
 from rsr.types import Formatter, Outcome, Prompt, Rollout, Row, Verdict
 
@@ -292,6 +292,14 @@ def test_types_of_parquet_do_not_depend_on_which_rows_come_first(tmp_path: Path,
 def test_a_file_without_rows_has_its_columns(tmp_path: Path) -> None:
     schema = pq.read_schema(written(tmp_path, SFT(layout="verl").shape, []))
     assert schema.names == ["messages"]
+
+
+def test_what_parquet_can_not_hold_is_said_in_one_line(tmp_path: Path) -> None:
+    formatter = SFT(layout="verl")
+    odd = prompt([{"role": "user", "name": {"first": "A"}, "content": "Which?"}])
+    rows = [next(iter(formatter.rows(one, PAIR))).row for one in (prompt(), odd)]
+    with pytest.raises(RowsDiffer, match=r"made\.parquet: can't be written: .*; a column has one type in Parquet"):
+        written(tmp_path, formatter.shape, rows)
 
 
 def test_many_rows_are_written_in_groups(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ ENTRIES: list[dict[str, Any]] = [
     {"type": "kto"},
     {"type": "kto", "min_passes": 2, "min_fails": 1, "balance": True, **SOFT},
     {"type": "kto", "min_passes": 0, "min_fails": 2},
+    {"type": "kto", "min_passes": 2, "unique": True, **SOFT},
     {"type": "rl_prompts", "n": 4},
 ]
 

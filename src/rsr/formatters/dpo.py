@@ -34,7 +34,6 @@ class DPO:
     """
 
     name = "dpo"
-    looks_again = True
     in_pairs = True
 
     def __init__(
@@ -70,6 +69,7 @@ class DPO:
         )
         self.pairing.check()
         self.messages = messages
+        self.looks_again = max_similarity < 1  # whether the next pair is needed is told by texts
 
     def needs(self, rollouts: Sequence[Rollout]) -> int:
         """For one pair the sides that are missing: 2, 1, 0."""

@@ -65,8 +65,11 @@ class KTO:
         self.shape = self.style.shape()
 
     def needs(self, rollouts: Sequence[Rollout]) -> int:
-        """The passes and fails that are missing."""
-        labelled = self._labelled(rollouts)
+        """The passes and fails that are missing; what is judged both ways later does not take one back."""
+        labelled = self._scored(rollouts)
+        if self.unique:
+            first = {rollout.answer_key: (rollout, label) for rollout, label in reversed(labelled)}
+            labelled = list(first.values())
         good = sum(label for _, label in labelled)
         return max(0, self.min_passes - good) + max(0, self.min_fails - (len(labelled) - good))
 

@@ -23,7 +23,7 @@ from typing import Any, Literal, NamedTuple
 from rsr.alike import similarity
 from rsr.formatters.chance import chance
 from rsr.formatters.matching import augmented, missing_of_one, missing_of_two
-from rsr.formatters.thresholds import check_count, check_share, check_thresholds, failed, passed
+from rsr.formatters.thresholds import check_count, check_share, check_thresholds
 from rsr.types import Rollout
 
 Strategy = Literal["best_worst", "random", "nearest_length", "hard_negative", "margin", "shortest_vs_longest_correct"]
@@ -76,21 +76,31 @@ class Pairing(NamedTuple):
                 groups[self.same_reasoning and rollout.has_reasoning].append(rollout.answer_key)
             return self._more_of_one(groups) if self.reuse else missing_of_one(groups, self.per_prompt)
         passes, fails = self.sides(rollouts)
-        if self.per_prompt == 1 and not (passes and fails):
-            return (not passes) + (not fails)
+        if self.per_prompt == 1:
+            if not passes or not fails:
+                return (not passes) + (not fails)
+            return 0 if any(self._basic(good, bad) for good in passes for bad in fails) else 1
         if self.reuse:
             return self._more_of_two(passes, fails)
-        most = min(len(passes), len(fails))
-        if not self._all_differ(passes, fails):
-            most = len(augmented(len(passes), len(fails), self._basic(passes, fails), (), self.per_prompt))
+
+        def allowed(i: int, j: int) -> bool:
+            return self._basic(passes[i], fails[j])
+
+        most = len(augmented(len(passes), len(fails), allowed, (), self.per_prompt))
         return missing_of_two(len(passes), len(fails), most, self.per_prompt)
 
     def sides(self, rollouts: Sequence[Rollout]) -> Sides:
         """Who can be chosen, who rejected; each in index order."""
-        passes = [rollout for rollout in rollouts if passed(rollout, self.pass_threshold)]
-        if self._both_correct:
-            return Sides(passes, passes)
-        return Sides(passes, [rollout for rollout in rollouts if failed(rollout, self.fail_threshold)])
+        passes, fails = [], []
+        good, bad = self.pass_threshold, self.fail_threshold
+        for rollout in rollouts:  # asked after each rollout, of a million
+            verdict = rollout.verdict
+            if verdict is not None and (score := verdict.score) is not None:
+                if score >= good:
+                    passes.append(rollout)
+                elif score <= bad:
+                    fails.append(rollout)
+        return Sides(passes, passes if self._both_correct else fails)
 
     def reads(self, rollouts: Sequence[Rollout]) -> Sequence[Rollout]:
         """Those whose texts decide; asked again once they are there, until nothing more is named."""
@@ -191,27 +201,14 @@ class Pairing(NamedTuple):
     def _length(self, rollout: Rollout) -> int:
         return len(rollout.response) + (len(rollout.reasoning) if self.same_reasoning else 0)
 
-    def _basic(self, passes: list[Rollout], fails: list[Rollout]) -> Callable[[int, int], bool]:
-        """Whether two differ enough by what is known without texts."""
-
-        def allowed(i: int, j: int) -> bool:
-            good, bad = passes[i], fails[j]
-            if good.answer_key == bad.answer_key or _apart(good, bad) < self.min_margin:
-                return False
-            return not self.same_reasoning or good.has_reasoning == bad.has_reasoning
-
-        return allowed
-
-    def _all_differ(self, passes: list[Rollout], fails: list[Rollout]) -> bool:
-        if self.min_margin > self.pass_threshold - self.fail_threshold:
+    def _basic(self, good: Rollout, bad: Rollout) -> bool:
+        """Whether two make a pair by what is known without texts."""
+        if good.answer_key == bad.answer_key or (self.min_margin and _apart(good, bad) < self.min_margin):
             return False
-        if self.same_reasoning and len({one.has_reasoning for side in (passes, fails) for one in side}) > 1:
-            return False
-        return {one.answer_key for one in passes}.isdisjoint({one.answer_key for one in fails})
+        return not self.same_reasoning or good.has_reasoning == bad.has_reasoning
 
     def _more_of_two(self, passes: list[Rollout], fails: list[Rollout]) -> int:
-        allowed = self._basic(passes, fails)
-        made = sum(allowed(i, j) for i in range(len(passes)) for j in range(len(fails)))
+        made = sum(self._basic(good, bad) for good in passes for bad in fails)
         groups = [
             tuple(sum(not self.same_reasoning or one.has_reasoning is has for one in side) for side in (passes, fails))
             for has in (False, True)

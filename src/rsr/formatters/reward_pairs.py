@@ -35,7 +35,6 @@ class RewardPairs:
     """
 
     name = "reward_pairs"
-    looks_again = True
     in_pairs = True
 
     def __init__(
@@ -75,6 +74,7 @@ class RewardPairs:
         self.pairing.check()
         self.margin_column = margin_column
         self.messages = messages
+        self.looks_again = max_similarity < 1  # whether the next pair is needed is told by texts
 
     def needs(self, rollouts: Sequence[Rollout]) -> int:
         """For one pair the sides that are missing: 2, 1, 0."""
