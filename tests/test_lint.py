@@ -100,3 +100,65 @@ def test_the_command_exits_with_1_where_something_is_found(folder: Path, command
     assert "line 2: as line 1" in ended.out
     assert command("lint", good, "--trainer", "nobody").code == 2
     assert "there is no such file" in command("lint", "none.jsonl").refused()
+
+
+# With a tokenizer
+
+THINKS = """{%- for m in messages -%}
+{%- set text = m.content if loop.last else m.content.split("</think>")[-1] -%}
+<|{{ m.role }}|>{{ text }}<|end|>
+{%- endfor -%}{% if add_generation_prompt %}<|assistant|>{% endif %}"""
+PLAIN = """{%- for m in messages -%}
+{%- if m.role == "system" -%}{{ raise_exception("no system prompts here") }}{%- endif -%}
+<|{{ m.role }}|>{%- generation -%}{{ m.content }}{%- endgeneration -%}<|end|>
+{%- endfor -%}{% if add_generation_prompt %}<|assistant|>{% endif %}"""
+
+
+def tokenizer(folder: Path, template: str) -> Path:
+    """A tokenizer of words, as save_pretrained writes one."""
+    library = pytest.importorskip("tokenizers")
+    pytest.importorskip("jinja2")
+    made = library.Tokenizer(library.models.WordLevel({"?": 0}, unk_token="?"))
+    made.pre_tokenizer = library.pre_tokenizers.WhitespaceSplit()
+    folder.mkdir()
+    made.save(str(folder / "tokenizer.json"))
+    (folder / "chat_template.jinja").write_text(template)
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": {"content": "<|end|>"}}))
+    return folder
+
+
+def found_with(path: Path, options: Options) -> dict[str, list[tuple[int, str]]]:
+    report = lint(path, options)
+    return {reason.value: [tuple(example) for example in examples] for reason, examples in report.examples.items()}
+
+
+def test_lengths_are_counted_by_the_tokenizer(tmp_path: Path) -> None:
+    rows = [row(0, "one two three"), row(1, " ".join(["word"] * 50))]
+    options = Options(Trainer.TRL, tokenizer(tmp_path / "model", PLAIN), 50)
+    found = found_with(write(tmp_path / "rows.jsonl", rows), options)
+    assert found == {"cut_off": [(2, "51 tokens, the cutoff is 50")]}
+
+
+def test_what_a_template_refuses_or_leaves_out_is_told(tmp_path: Path) -> None:
+    prompt = [message("user", "Question?")]
+    rows = [
+        {"prompt": [message("system", "Be brief."), *prompt], "completion": [message("assistant", "Yes.")]},
+        {"prompt": prompt, "completion": [{**message("assistant", "Yes."), "reasoning_content": "Hm, well."}]},
+        {"prompt": prompt, "completion": [message("assistant", "No.")]},
+    ]
+    options = Options(Trainer.TRL, tokenizer(tmp_path / "model", PLAIN))
+    found = found_with(write(tmp_path / "rows.jsonl", rows), options)
+    raises = "the template raises: 'no system prompts here'"
+    assert found == {"template": [(1, raises), (2, "the template leaves out reasoning_content")]}
+
+
+def test_a_prompt_that_is_rendered_in_another_way_before_its_answer_is_told(tmp_path: Path) -> None:
+    thought = message("assistant", "<think>\nhm\n</think>\n\nYes.")
+    asked = [message("user", "Question?"), thought]  # its thinking is rendered only while it is the last message
+    pairs = [
+        {"input": prompt, "chosen": [message("assistant", "a b")], "rejected": [message("assistant", "c")]}
+        for prompt in (asked[:1], asked)
+    ]
+    path = write(tmp_path / "rows.jsonl", pairs)
+    found = found_with(path, Options(Trainer.OPENRLHF, tokenizer(tmp_path / "model", THINKS)))
+    assert found["template"] == [(2, "the template renders the prompt in another way when the answer follows it")]

@@ -1,9 +1,10 @@
 """Runs the real trainers on the files of one run, on CPU, and says for each file what was kept and what was learned.
 
-    python tests/trainers/run.py FOLDER [--only llamafactory,trl] [--layers 30]
+    python tests/trainers/run.py FOLDER [--only llamafactory,trl] [--examples all] [--layers 30]
 
 FOLDER gets a virtual environment for each trainer (made where it is missing, some 2 GB each), a model made from a
 PyPI package, the run and its files. Exit code 1 where a row is lost or a label is not the file's text.
+--examples also trains with what `rsr export --trainer` writes, as it is: a file of each trainer, or all (ten minutes).
 
 pip must find the CPU build of PyTorch (2.13.0+cpu, not on PyPI): PIP_FIND_LINKS or PIP_EXTRA_INDEX_URL say where.
 """
@@ -27,11 +28,13 @@ class Trainer(NamedTuple):
 
     script: str
     environment: str
+    command: tuple[str, ...] = ()
+    """Trains with an example, where that goes on a CPU."""
 
 
 TRAINERS = {
-    "llamafactory": Trainer("in_llamafactory.py", "llamafactory"),
-    "trl": Trainer("in_trl.py", "trl"),
+    "llamafactory": Trainer("in_llamafactory.py", "llamafactory", ("-m", "llamafactory.cli", "train")),
+    "trl": Trainer("in_trl.py", "trl", ("-u",)),
     "verl": Trainer("in_verl.py", "loaders"),
     "openrlhf": Trainer("in_openrlhf.py", "loaders"),
     "axolotl": Trainer("in_axolotl.py", "loaders"),
@@ -63,20 +66,20 @@ def model_of(folder: Path, environment: str, layers: int) -> Path:
     """A model that the environment's own transformers wrote."""
     model = folder / f"model-{environment}-{layers}"
     if not (model / "tokenizer.json").exists():
-        call(folder, environment, "make_model.py", model, layers)
+        call(folder, environment, HERE / "make_model.py", model, layers)
     return model
 
 
-def call(folder: Path, environment: str, script: str, *arguments: object) -> str:
-    """Run a script in an environment; its standard output. What else it says goes to FOLDER/log."""
+def call(folder: Path, environment: str, *command: object) -> str:
+    """Run Python in an environment; its standard output. What else it says goes to FOLDER/log."""
     offline = {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / "hub"), "TOKENIZERS_PARALLELISM": "false"}
-    command = [str(python_of(folder, environment)), str(HERE / script), *map(str, arguments)]
+    words = [str(python_of(folder, environment)), *map(str, command)]
     with (folder / "log").open("a") as log:
-        environment_of = {**os.environ, **offline, "CUDA_VISIBLE_DEVICES": "", "WANDB_MODE": "disabled"}
-        ended = subprocess.run(command, env=environment_of, stdout=subprocess.PIPE, stderr=log, text=True)
+        variables = {**os.environ, **offline, "CUDA_VISIBLE_DEVICES": "", "WANDB_MODE": "disabled"}
+        ended = subprocess.run(words, env=variables, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True)
     if ended.returncode:
         tail = "\n".join((folder / "log").read_text(errors="replace").splitlines()[-15:])
-        raise SystemExit(f"{script} failed with {ended.returncode}:\n{tail}")
+        raise SystemExit(f"{' '.join(words)} failed with {ended.returncode}:\n{tail}")
     return ended.stdout
 
 
@@ -87,10 +90,27 @@ def check(folder: Path, train: Path, name: str, layers: int) -> list[dict[str, A
     started = time.monotonic()
     scratch = folder / "scratch"
     scratch.mkdir(exist_ok=True)
-    said = call(folder, trainer.environment, trainer.script, train, model, scratch)
+    said = call(folder, trainer.environment, HERE / trainer.script, train, model, scratch)
     outcomes = [json.loads(line) for line in said.splitlines() if line.startswith("{")]
     say(f"{name}: {len(outcomes)} files in {time.monotonic() - started:.0f} s")
     return outcomes
+
+
+def try_examples(folder: Path, train: Path, name: str, layers: int, every: bool) -> None:
+    """Train with the examples that RSR writes, unchanged; those that need a GPU are read by their trainer."""
+    trainer = TRAINERS[name]
+    model = model_of(folder, trainer.environment, layers)
+    command = [sys.executable, "-m", "rsr", "export", train.parent, "--trainer", name, "--model", model]
+    written = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    if not trainer.command:
+        call(folder, trainer.environment, HERE / "read_examples.py", train.parent / "examples", name)
+        say(f"{name}: {len(written)} files of examples read")
+        return
+    examples = [Path(line.removeprefix("wrote ")) for line in written]
+    for example in examples if every else examples[:1]:
+        started = time.monotonic()
+        call(folder, trainer.environment, *trainer.command, example)
+        say(f"{name}: {example.name} trained in {time.monotonic() - started:.0f} s")
 
 
 def good(outcome: dict[str, Any]) -> bool:
@@ -115,6 +135,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", default=",".join(TRAINERS), help="trainers, with commas between them")
+    parser.add_argument("--examples", choices=("one", "all"), help="train with rsr export's examples too")
     parser.add_argument("--layers", type=int, default=2, help="of the model's 30")
     asked = parser.parse_args()
     folder = asked.folder.resolve()
@@ -126,6 +147,8 @@ def main() -> int:
     for name in asked.only.split(","):
         install(folder, TRAINERS[name].environment)
         outcomes += check(folder, train, name, asked.layers)
+        if asked.examples:
+            try_examples(folder, train, name, asked.layers, every=asked.examples == "all")
     sys.stdout.write(table(outcomes) + "\n")
     bad = [it for it in outcomes if not good(it)]
     for it in bad:

@@ -14,6 +14,7 @@ from rsr.lint.report import Reason, Report, Trainer, shown
 from rsr.lint.rules import Conversation, Reading
 
 _BYTES_PER_TOKEN = 3.5
+_THOUGHTS = ("reasoning_content", "thinking")
 _ROLES = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
 
 
@@ -67,16 +68,29 @@ class Template:
     def check(self, line: int, row: dict[str, Any], conversation: Conversation) -> None:
         """Report a row that is too long, or that the template refuses or rewrites."""
         turns = self._messages(conversation)
-        whole = self._reading.shape.whole
-        prompt = turns[:-1] if whole else turns
-        sides: list[str | None] = [*conversation.answers] or ([] if whole else [None])
-        for answer in sides:
+        shape = self._reading.shape
+        prompt = turns[:-1] if shape.whole else turns
+        answers = turns[-1:] if shape.whole else self._answers(row, conversation)
+        if shape.sides and not answers:
+            return  # the rules have said why
+        whole: list[dict[str, Any] | None] = [*answers] or [None]
+        for answer in whole:
             rendered = self._whole(line, row, prompt, answer)
             if rendered is None:
                 return
             tokens = len(self._tokenizer.encode(rendered, add_special_tokens=False).ids) if self._cutoff else 0
             if self._cutoff and tokens > self._cutoff:
                 self._report.add(line, Reason.CUT_OFF, f"{tokens:,} tokens, the cutoff is {self._cutoff:,}")
+
+    def _answers(self, row: dict[str, Any], conversation: Conversation) -> list[dict[str, Any]]:
+        """The answers of a row as messages, with whatever they have beside their texts."""
+        messages = []
+        for side, text in zip(self._reading.shape.sides, conversation.answers, strict=False):
+            value = row[side][-1] if isinstance(row[side], list) and row[side] else row[side]
+            message = value if isinstance(value, dict) else {}
+            beside = {key: message[key] for key in (*_THOUGHTS, "tool_calls") if message.get(key)}
+            messages.append({"role": "assistant", "content": text, **beside})
+        return messages
 
     def _messages(self, conversation: Conversation) -> list[dict[str, Any]]:
         if conversation.prompt is not None:
@@ -90,22 +104,21 @@ class Template:
             messages.append({"role": role, "content": message.get(reading.content), **rest})
         return messages
 
-    def _whole(self, line: int, row: dict[str, Any], prompt: list[dict[str, Any]], answer: str | None) -> str | None:
+    def _whole(
+        self, line: int, row: dict[str, Any], prompt: list[dict[str, Any]], answer: dict[str, Any] | None
+    ) -> str | None:
         """The rendered conversation; None where the template refuses it."""
         try:
             opened = self._render(row, prompt, True)
-            if answer is None:
-                return opened
-            rendered = self._render(row, [*prompt, {"role": "assistant", "content": answer}], False)
+            rendered = opened if answer is None else self._render(row, [*prompt, answer], False)
         except Exception as cause:  # whatever a template raises, and what jinja says of a broken one
             if not self._lengths_only:
                 self._report.add(line, Reason.TEMPLATE, f"the template raises: {shown(str(cause), 120)}")
             return None
-        if not self._lengths_only and answer.strip() and answer.strip() not in rendered:
-            self._report.add(line, Reason.TEMPLATE, f"the template changes the answer {shown(answer)}")
-        elif not self._lengths_only and not rendered.startswith(opened):
-            detail = "the prompt is rendered in another way when the answer follows it"
-            self._report.add(line, Reason.TEMPLATE, detail)
+        if answer is not None and not self._lengths_only:
+            problem = _rewritten(answer, opened, rendered)
+            if problem:
+                self._report.add(line, Reason.TEMPLATE, problem)
         return rendered
 
     def _render(self, row: dict[str, Any], messages: list[dict[str, Any]], open_turn: bool) -> str:
@@ -116,6 +129,19 @@ class Template:
             messages=messages, tools=given or None, add_generation_prompt=open_turn, **self._special, **extra
         )
         return str(rendered)
+
+
+def _rewritten(answer: dict[str, Any], opened: str, rendered: str) -> str | None:
+    """How a rendered conversation differs from what the file says."""
+    content = answer.get("content")
+    if isinstance(content, str) and content.strip() not in rendered:
+        return f"the template changes the answer {shown(content)}"
+    for key in _THOUGHTS:
+        if isinstance(answer.get(key), str) and answer[key].strip() not in rendered:
+            return f"the template leaves out {key}"
+    if not rendered.startswith(opened):
+        return "the template renders the prompt in another way when the answer follows it"
+    return None
 
 
 def _tokenizer(folder: Path) -> Any:

@@ -5,7 +5,7 @@ Memory does not grow with the file: column types and counts are held, hashes of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from itertools import chain, islice
 from pathlib import Path
@@ -85,6 +85,20 @@ def lint(path: Path, options: Options = _PLAIN) -> Report:
             chain(peeked, numbered), options.as_asked
         )
     return report
+
+
+def lint_files(folder: Path, trainers: Mapping[str, str]) -> dict[str, Any]:
+    """Look through the files that a run wrote, each by its name for its trainer.
+
+    Returns:
+        `Report.figures` of each file in which something was found. A file that can't be read is not of a run.
+    """
+    found = {}
+    for name, trainer in trainers.items():
+        report = lint(folder / name, Options(Trainer(trainer), as_asked=True))
+        if report and report.rows:
+            found[name] = report.figures()
+    return found
 
 
 class _File:
