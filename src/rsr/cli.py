@@ -301,6 +301,9 @@ def lint(
     cutoff_len: Annotated[
         int | None, typer.Option(metavar="TOKENS", help="The trainer's cutoff; without --tokenizer an estimate.")
     ] = None,
+    real: Annotated[
+        bool, typer.Option("--real", help="Ask the trainer's own loader too, where it is installed beside RSR.")
+    ] = False,
     traceback: Traceback = False,
 ) -> None:
     """Look for rows that a trainer would drop, mangle or cut.
@@ -315,7 +318,7 @@ def lint(
     from rsr.lint import Options
     from rsr.lint import lint as look
 
-    reports = [look(file, Options(trainer, tokenizer, cutoff_len)) for file in files]
+    reports = [look(file, Options(trainer, tokenizer, cutoff_len, real)) for file in files]
     for report in reports:
         for line in report.text():
             typer.echo(line)

@@ -46,8 +46,8 @@ def loaded(values: dict[str, Any]) -> tuple[Any, Any]:
     model_args, data_args, training_args, _, _ = get_train_args(values)
     made = load_tokenizer(model_args)
     template = get_template_and_fix_tokenizer(made["tokenizer"], data_args)
-    stage = {"dpo": "rm"}.get(values["stage"], values["stage"])
-    dataset = get_dataset(template, model_args, data_args, training_args, stage=stage, **made)["train_dataset"]
+    kind = values["stage"]  # DPO and the reward model share the data path that LLaMA-Factory calls rm
+    dataset = get_dataset(template, model_args, data_args, training_args, stage=kind, **made)["train_dataset"]
     return dataset, made["tokenizer"]
 
 
@@ -76,7 +76,7 @@ def check_sft(folder: Path, model: Path, scratch: Path, name: str) -> Outcome:
 
 def check_dpo(folder: Path, model: Path, scratch: Path, name: str) -> Outcome:
     rows = read(folder / f"{name}.jsonl")
-    dataset, tokenizer = loaded(arguments(folder, model, scratch, "dpo", name))
+    dataset, tokenizer = loaded(arguments(folder, model, scratch, "rm", name))
     wanted = [row[side]["value"] + END for row in rows for side in ("chosen", "rejected")]
     there = [trained(encoded[f"{side}_labels"], tokenizer) for encoded in dataset for side in ("chosen", "rejected")]
     return compared("llamafactory", name, rows, len(dataset), wanted, there)
@@ -106,6 +106,7 @@ CHECKS = (
     ("sft", "multi_exploded", check_sft),
     ("dpo", "llamafactory_dpo", check_dpo),
     ("kto", "llamafactory_kto", check_kto),
+    ("rm", "llamafactory_reward_pairs", check_dpo),
 )
 
 

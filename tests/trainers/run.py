@@ -96,6 +96,16 @@ def check(folder: Path, train: Path, name: str, layers: int) -> list[dict[str, A
     return outcomes
 
 
+def ask_lint(folder: Path, train: Path, name: str, layers: int) -> None:
+    """`rsr lint --real` beside the trainer; it ends with an error where it finds too much or too little."""
+    trainer = TRAINERS[name]
+    said = call(
+        folder, trainer.environment, HERE / "lint_real.py", train, model_of(folder, trainer.environment, layers), name
+    )
+    clean, broken = said.count("nothing found"), said.count(": line 3")
+    say(f"{name}: rsr lint --real: {clean} files clean, {broken} broken ones found")
+
+
 def try_examples(folder: Path, train: Path, name: str, layers: int, every: bool) -> None:
     """Train with the examples that RSR writes, unchanged; those that need a GPU are read by their trainer."""
     trainer = TRAINERS[name]
@@ -147,6 +157,7 @@ def main() -> int:
     for name in asked.only.split(","):
         install(folder, TRAINERS[name].environment)
         outcomes += check(folder, train, name, asked.layers)
+        ask_lint(folder, train, name, asked.layers)
         if asked.examples:
             try_examples(folder, train, name, asked.layers, every=asked.examples == "all")
     sys.stdout.write(table(outcomes) + "\n")

@@ -36,6 +36,7 @@ def test_every_row_is_kept_and_every_label_is_the_text_of_the_file(name: str, re
     outcomes = run.check(FOLDER, request.getfixturevalue("train"), name, layers=2)
     assert outcomes
     assert [outcome for outcome in outcomes if not run.good(outcome)] == []
+    run.ask_lint(FOLDER, request.getfixturevalue("train"), name, layers=2)
 
 
 def test_the_run_has_the_texts_that_break_careless_loaders(train: Path) -> None:

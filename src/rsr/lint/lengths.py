@@ -18,11 +18,11 @@ _THOUGHTS = ("reasoning_content", "thinking")
 _ROLES = {"s": "system", "u": "user", "a": "assistant", "t": "tool"}
 
 
-class Lengths(Protocol):
+class Check(Protocol):
     """Looks at a row after the rules."""
 
     def check(self, line: int, row: dict[str, Any], conversation: Conversation) -> None:
-        """Report a row that does not fit, or that the template refuses or rewrites."""
+        """Report what is wrong with a row."""
 
 
 class Estimate:

@@ -14,8 +14,9 @@ from typing import Any, NamedTuple
 from rsr.errors import ConfigError
 from rsr.lint.columns import Columns
 from rsr.lint.duplicates import Duplicates
-from rsr.lint.lengths import Estimate, Lengths, Template
+from rsr.lint.lengths import Check, Estimate, Template
 from rsr.lint.reading import Unreadable, rows
+from rsr.lint.real import Real
 from rsr.lint.register import Entry, entries
 from rsr.lint.report import EXAMPLES, Reason, Report, Trainer
 from rsr.lint.rules import Conversation, Reading, Rules
@@ -44,6 +45,8 @@ class Options(NamedTuple):
     """A tokenizer's folder: lengths are counted, and the chat template is tried."""
     cutoff: int | None = None
     """In tokens."""
+    real: bool = False
+    """Rows are given to the trainer's own loader too."""
     as_asked: bool = False
     """The shape is what a recipe asked for: that no trainer reads it is not a finding."""
 
@@ -81,7 +84,7 @@ def lint(path: Path, options: Options = _PLAIN) -> Report:
         report.add(0, Reason.WRONG_SHAPE, "verl's SFT reads Parquet files only")
     reading = _reading(shape, trainer, entry)
     with closing(Duplicates()) as duplicates:
-        _File(report, reading, _lengths(options, reading, report), duplicates).read(
+        _File(report, reading, _further(options, reading, report, entry), duplicates).read(
             chain(peeked, numbered), options.as_asked
         )
     return report
@@ -104,8 +107,8 @@ def lint_files(folder: Path, trainers: Mapping[str, str]) -> dict[str, Any]:
 class _File:
     """One pass over a file."""
 
-    def __init__(self, report: Report, reading: Reading, lengths: Lengths | None, duplicates: Duplicates) -> None:
-        self._report, self._reading, self._lengths, self._duplicates = report, reading, lengths, duplicates
+    def __init__(self, report: Report, reading: Reading, further: list[Check], duplicates: Duplicates) -> None:
+        self._report, self._reading, self._further, self._duplicates = report, reading, further, duplicates
         shape = reading.shape
         self._columns = Columns(frozenset((*shape.keys, "tools", "images")) - {"reward_model", "data_source"})
         self._rules = Rules(reading, report, self._columns)
@@ -133,8 +136,8 @@ class _File:
                 report.add(line, Reason.WRONG_SHAPE, _NOT_READ.get(reading.shape.name, _not_read(reading)))
             conversation = self._rules.check(line, row)
             self._duplicates.add(_hash(reading, row, conversation), line)
-            if self._lengths is not None:
-                self._lengths.check(line, row, conversation)
+            for check in self._further:
+                check.check(line, row, conversation)
         self._end()
 
     def _known(self, row: dict[str, Any]) -> tuple[str | None, list[str]]:
@@ -182,10 +185,17 @@ def _reading(shape: Shape, trainer: Trainer, entry: Entry | None) -> Reading:
     return Reading(shape, trainer, roles, "role", "content", label)
 
 
-def _lengths(options: Options, reading: Reading, report: Report) -> Lengths | None:
-    if options.tokenizer is not None:
-        return Template(options.tokenizer.expanduser(), options.cutoff, reading, report)
-    return Estimate(options.cutoff, reading, report) if options.cutoff is not None else None
+def _further(options: Options, reading: Reading, report: Report, entry: Entry | None) -> list[Check]:
+    """What looks at a row after the rules."""
+    checks: list[Check] = []
+    folder = options.tokenizer.expanduser() if options.tokenizer is not None else None
+    if folder is not None:
+        checks.append(Template(folder, options.cutoff, reading, report))
+    elif options.cutoff is not None:
+        checks.append(Estimate(options.cutoff, reading, report))
+    if options.real:
+        checks.append(Real(reading, report, entry.values if entry is not None else None, folder))
+    return checks
 
 
 def _register(report: Report, found: list[Entry], problem: str | None, shape: Shape, first: list[Any]) -> None:

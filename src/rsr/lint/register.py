@@ -34,7 +34,7 @@ class Entry:
 
     def __init__(self, name: str, values: Mapping[str, Any]) -> None:
         self.name = name
-        self._values = values
+        self.values = values
         self.formatting = values.get("formatting", "alpaca")
         tags = values.get("tags")
         self.tags: dict[str, Any] = dict(tags) if isinstance(tags, dict) else dict(_SHAREGPT_TAGS)
@@ -58,7 +58,7 @@ class Entry:
         if self.formatting == "alpaca":
             return shape
         turns = self.columns.get("messages")
-        if self._values.get("ranking"):
+        if self.values.get("ranking"):
             names = {"conversations": "sharegpt_pairs", "messages": "message_pairs"}
         elif self.label:
             names = {"conversations": "kto_sharegpt", "messages": "kto_messages"}
