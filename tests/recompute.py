@@ -167,7 +167,7 @@ def unique(entry, found):
 def same(by, one, other):
     if by == "normalized":
         return grams(one["text"])[0] == grams(other["text"])[0]
-    if by == "answer" and None not in (one["extracted"], other["extracted"]):
+    if by == "answer" and (one["extracted"], other["extracted"]) != (None, None):
         return one["extracted"] == other["extracted"]
     return one["text"] == other["text"]
 

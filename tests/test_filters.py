@@ -133,7 +133,7 @@ def test_reasoning_is_looked_at_unless_told_otherwise() -> None:
 )
 def test_what_can_not_work_is_refused_by_its_key(config: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigError) as refused:
-        filters(**config)
+        filters(**config).check()
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
 
@@ -213,3 +213,17 @@ def test_an_evaluation_file_that_changed_makes_the_files_anew(run: Path, command
     write_rows(Path("eval.jsonl"), [{"question": "Something else entirely that has quite a few more words in it."}])
     assert command("run", "run").code == 0
     assert len(read_rows(run / "train/sft.jsonl")) == 2
+
+
+def test_files_of_filters_are_found_from_any_folder(run: Path, command: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert command("format", "run", "filters.evaluation=[eval.jsonl]").code == 0
+    monkeypatch.chdir(run)
+    assert command("format", run).code == 0
+    assert len(read_rows(run / "train/sft.jsonl")) == 1
+
+
+def test_a_run_can_be_read_although_an_evaluation_file_is_gone(run: Path, command: Any) -> None:
+    assert command("format", "run", "filters.evaluation=eval.jsonl").code == 0
+    Path("eval.jsonl").unlink()
+    assert command("status", "run").code == 0
+    assert "filters.evaluation: there is no file" in command("format", "run").refused()

@@ -42,21 +42,26 @@ class Filters:
 
     Args:
         config: the config's `filters`.
-
-    Raises:
-        ConfigError: a file is missing, a pattern is none, or the tokenizer can't be loaded; names the key.
     """
 
     def __init__(self, config: FiltersConfig) -> None:
         self._config = config
         self._files = [Path(name).expanduser() for name in config.evaluation]
+        self._patterns = [("refuse", text) for text in config.refuse] + [("require", text) for text in config.require]
+
+    def check(self) -> None:
+        """Find out before anything is spent whether they can work.
+
+        Raises:
+            ConfigError: a file is missing, a pattern is none, or the tokenizer can't be loaded; names the key.
+        """
         for file in self._files:
             if not file.is_file():
                 raise ConfigError(f"filters.evaluation: there is no file {file}")
-        self._patterns = [("refuse", text) for text in config.refuse] + [("require", text) for text in config.require]
         for key, text in self._patterns:
             _matches(["x"], text, f"filters.{key}")
-        self._tokenizer = _tokenizer(config.tokenizer) if config.length_unit == "tokens" else None
+        if self._config.length_unit == "tokens":
+            self._length("x")
 
     @property
     def of_prompts(self) -> bool:
@@ -72,8 +77,8 @@ class Filters:
 
     def stamp(self) -> list[Any]:
         """What decides beside the config: the state of the files that it names."""
-        folder = Path(self._config.tokenizer).expanduser() if self._config.tokenizer else None
-        files = [*self._files, *([folder / "tokenizer.json"] if folder and self._tokenizer else [])]
+        counts = self._config.length_unit == "tokens"
+        files = [*self._files, *([_file_of(self._config.tokenizer)] if counts else [])]
         return [[str(file), file.stat().st_size, file.stat().st_mtime_ns] for file in files]
 
     def prompt(self, prompt: Prompt) -> Drop | None:
@@ -106,7 +111,7 @@ class Filters:
         return Drop("too_long", f"{length} {self._config.length_unit}") if high is not None and length > high else None
 
     def _length(self, text: str) -> int:
-        if self._tokenizer is not None:
+        if self._config.length_unit == "tokens":
             return len(self._tokenizer.encode(text, add_special_tokens=False).ids)
         return len(words(text)) if self._config.length_unit == "words" else len(text.strip())
 
@@ -116,6 +121,10 @@ class Filters:
             return None
         share = repetition(text)
         return Drop("repetition", f"{share:.2f}") if share > most else None
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return _tokenizer(_file_of(self._config.tokenizer))
 
     @cached_property
     def _known(self) -> Mapping[bytes, str]:
@@ -207,14 +216,17 @@ def _matches(texts: list[str], pattern: str, where: str) -> list[bool]:
     return found
 
 
-def _tokenizer(folder: str | None) -> Any:
+def _file_of(folder: str | None) -> Path:
     if folder is None:
-        raise ConfigError(
-            "filters.tokenizer: tokens are counted by a tokenizer; name a folder that holds tokenizer.json"
-        )
+        fix = "name a folder that holds tokenizer.json"
+        raise ConfigError(f"filters.tokenizer: tokens are counted by a tokenizer; {fix}")
     path = Path(folder).expanduser() / "tokenizer.json"
     if not path.is_file():
         raise ConfigError(f"filters.tokenizer: there is no file {path}")
+    return path
+
+
+def _tokenizer(path: Path) -> Any:
     try:
         from tokenizers import Tokenizer
     except ImportError as cause:

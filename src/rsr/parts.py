@@ -147,7 +147,7 @@ def build(loaded: Loaded, redactor: Redactor, given: Given = NOTHING) -> Parts:
         verification=Verification(check, Pool()),
         formatters=formatters,
         rules=rules,
-        needs=combined_needs(list(formatters.values())),
+        needs=combined_needs([it for it in formatters.values() if not getattr(it, "follows", False)]),
         identity=identity,
         sampling_key=sampling_key(identity),
         filters=Filters(config.filters),
@@ -171,14 +171,14 @@ def _formatters(loaded: Loaded, given: Given) -> dict[str, Formatter]:
     for number, formatter in enumerate(made):
         names = [(entry.model_extra or {}).get("name") for entry in loaded.config.formatter]
         name = str((names[number] if given.formatters is None else None) or formatter.name)
-        if name in built:
+        beside: dict[str, Formatter] = formatter.companions() if hasattr(formatter, "companions") else {}
+        files = {name: formatter, **{f"{name}_{suffix}": companion for suffix, companion in beside.items()}}
+        if taken := [file for file in files if file in built]:
             fix = f"give one of them a name of its own, e.g. formatter.{number}.name={name}_2"
-            raise ConfigError(f"formatter.{number}: two formatters would write {name}.jsonl; {fix}")
+            raise ConfigError(f"formatter.{number}: two formatters would write {taken[0]}.jsonl; {fix}")
         if not name.replace("_", "").replace("-", "").isalnum():
             raise ConfigError(f"formatter.{number}.name: {name!r} can't be a file's name; use letters, digits, _ and -")
-        built[name] = formatter
-        beside: dict[str, Formatter] = formatter.companions() if hasattr(formatter, "companions") else {}
-        built |= {f"{name}_{suffix}": companion for suffix, companion in beside.items()}
+        built |= files
     return built
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +23,10 @@ _PATHS = (
     "sampler.answers",
     "sampler.model_path",
     "formatter.type",
+    "filters.evaluation",
+    "filters.tokenizer",
 )
+_FOLDERS = ("filters.tokenizer",)
 
 
 class Found(NamedTuple):
@@ -65,23 +69,30 @@ def anchor(content: DictConfig, folder: Path) -> None:
     A path is looked for from the current folder, then beside the config, then beside the config's folder.
     """
     for key, value in list(_path_values(content)):
-        OmegaConf.update(content, key, anchored(value, folder))
+        OmegaConf.update(content, key, anchored(value, folder, is_path=key in _FOLDERS))
 
 
-def anchored(value: Any, folder: Path | None = None) -> Any:
-    """A path, `path.py:name`, or list of paths, made absolute where it names something that exists."""
+def anchored(value: Any, folder: Path | None = None, is_path: bool = False) -> Any:
+    """A path, `path.py:name`, or list of paths, made absolute where it names something that exists.
+
+    Args:
+        value: what stands in the config; a text without a suffix is left alone, as it may be a name.
+        folder: of the config.
+        is_path: it is a path, with a suffix or without.
+    """
     if isinstance(value, list):
-        return [anchored(item, folder) for item in value]
+        return [anchored(item, folder, is_path) for item in value]
     if not isinstance(value, str) or "${" in value:
         return value
     path, separator, name = value.rpartition(":") if ".py:" in value else (value, "", "")
-    if not separator and not Path(path).suffix:
+    if not (separator or is_path or Path(path).suffix):
         return value
     bases = [Path.cwd(), *([folder, folder.parent] if folder else [])]
     for base in bases:
         candidate = base / Path(path).expanduser()
-        if candidate.exists():
-            return f"{candidate.resolve()}{separator}{name}"
+        with suppress(OSError):  # a reply of the script's may be too long for a name
+            if candidate.exists():
+                return f"{candidate.resolve()}{separator}{name}"
     return value
 
 

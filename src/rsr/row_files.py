@@ -37,6 +37,9 @@ class Shape(NamedTuple):
     file_format: FileFormat = "jsonl"
     one_content: bool = False
     """Whether contents must be blocks in all messages where they are in one; a column has one type."""
+    thoughts: str | None = None
+    """The field of assistant messages that holds reasoning: empty in all others where one has it. A loader that reads
+    the first megabytes only takes a field that comes later for an error."""
 
 
 PLAIN = Shape()
@@ -61,6 +64,7 @@ class RowFile:
         self._file = staged.open("wb")
         self._lacking: set[str] = set()
         self._blocks = False
+        self._thinks: set[bool] = set()
 
     def add(self, row: Row) -> None:
         """Write a row."""
@@ -70,6 +74,8 @@ class RowFile:
             self._lacking |= self.shape.fills.keys() - there
         if self.shape.one_content and not self._blocks:
             self._blocks = _has_blocks(row, self.shape)
+        if self.shape.thoughts is not None and len(self._thinks) < 2:
+            self._thinks |= {self.shape.thoughts in message for message in self._assistants(row)}
         self._file.write(self._encode(row) + b"\n")
 
     def close(self) -> None:
@@ -89,7 +95,7 @@ class RowFile:
             self._staged.unlink()
             made.replace(target)
             return
-        if self.seen & self._lacking or self._blocks:
+        if self.seen & self._lacking or self._blocks or len(self._thinks) > 1:
             made = self._staged.with_suffix(".made")
             with made.open("wb") as file:
                 for row in self._final_rows():
@@ -116,7 +122,13 @@ class RowFile:
                     row[name] = row.pop(name, fill)
                 if self._blocks:
                     _make_blocks(row, self.shape)
+                if self.shape.thoughts is not None and len(self._thinks) > 1:
+                    for message in self._assistants(row):
+                        message.setdefault(self.shape.thoughts, "")
                 yield row
+
+    def _assistants(self, row: Row) -> Iterator[dict[str, Any]]:
+        return (message for message in _messages_of(row, self.shape.columns) if message["role"] == "assistant")
 
 
 def read_rows(path: Path) -> Iterator[Row]:

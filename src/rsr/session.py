@@ -112,6 +112,7 @@ class Session:
         for warning in loaded.config.warnings():
             self.watch.warn(warning)
         self.parts = build(loaded, self.redactor, given)
+        self.parts.filters.check()
         self.run_dir = RunDir(work_dir(loaded, self.parts, given.rows))
 
     # Opening

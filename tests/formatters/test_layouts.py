@@ -91,11 +91,6 @@ def test_trl_has_empty_blocks_where_the_images_stand() -> None:
     assert row["images"] == [URL, PATH]
 
 
-def test_trl_puts_images_before_the_first_user_message_by_itself() -> None:
-    row = made("sft", prompt(ASKED, images=[URL, PATH]), layout="trl")
-    assert (row["prompt"], row["images"]) == (ASKED, [URL, PATH])
-
-
 def test_axolotl_and_the_api_have_the_address_in_the_block() -> None:
     axolotl = made("sft", prompt(SEEN, images=[PATH]), layout="axolotl")
     assert axolotl["messages"][0]["content"][1] == {"type": "image", "path": URL}
@@ -264,6 +259,14 @@ def test_a_column_that_one_row_has_is_in_all(tmp_path: Path) -> None:
     found = read_rows(written(tmp_path, formatter.shape, rows))
     assert [list(row) for row in found] == [["messages", "images", "tools"]] * 3
     assert [(row["images"], row["tools"]) for row in found] == [([], ""), ([], TOOLS_TEXT), ([URL], "")]
+
+
+def test_reasoning_is_a_field_of_all_answers_or_of_none(tmp_path: Path) -> None:
+    formatter = SFT(layout="trl")
+    rows = [next(iter(formatter.rows(prompt(), [one]))).row for one in (rollout(0, 1.0, "B"), PAIR[0])]
+    found = read_rows(written(tmp_path, formatter.shape, rows))
+    assert [row["completion"][0].get("reasoning_content") for row in found] == ["", "So."]
+    assert read_rows(written(tmp_path, formatter.shape, rows[:1])) == rows[:1]
 
 
 def test_contents_are_blocks_in_all_rows_or_in_none(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def judge(response, answer):
     return Verdict(score=float(score), extracted=head.strip().rstrip(".!").lower()) if score else None
 '''
 
+THOUGHTS = ("reasoning_content", "thinking")
 SOFT = {"pass_threshold": 0.75, "fail_threshold": 0.25}
 
 SETS: dict[str, list[dict[str, Any]]] = {
@@ -125,15 +126,17 @@ def prompts(count: int) -> Iterator[dict[str, Any]]:
 
 
 def without_empty(value: Any) -> Any:
-    """A value without what Parquet adds: fields of a struct that a row does not have."""
+    """A value without what makes types stable: fields that a row does not have, and empty reasoning."""
     if isinstance(value, dict):
-        return {key: without_empty(inner) for key, inner in value.items() if inner is not None}
+        empty = {key for key in value if value[key] is None or (value[key] == "" and key in THOUGHTS)}
+        return {key: without_empty(inner) for key, inner in value.items() if key not in empty}
     return [without_empty(inner) for inner in value] if isinstance(value, list) else value
 
 
 def read(folder: Path, name: str) -> list[dict[str, Any]]:
     path = folder / f"{name}.parquet"
-    return without_empty(pq.read_table(path).to_pylist()) if path.exists() else read_rows(folder / f"{name}.jsonl")
+    rows = pq.read_table(path).to_pylist() if path.exists() else read_rows(folder / f"{name}.jsonl")
+    return [without_empty(row) for row in rows]
 
 
 def compare(folder: Path, formatters: list[dict[str, Any]], max_rollouts: int, seed: int) -> None:

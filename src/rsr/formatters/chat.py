@@ -74,12 +74,6 @@ def blocks(prompt: Prompt, own: str | None = None) -> tuple[list[Message], list[
         own: the key under which an image's block holds its address; None: the blocks are empty.
     """
     pictured = _pictured(prompt)
-    if own is None and _in_front(pictured.messages):
-        contents = [
-            plain_text(message.get("content")).removeprefix(IMAGE * len(pictured.images))
-            for message in pictured.messages
-        ]
-        return [_message(*pair) for pair in zip(pictured.messages, contents, strict=True)], pictured.images
     if not pictured.images:
         return [_message(message, plain_text(message.get("content"))) for message in pictured.messages], []
     sources = iter(pictured.images)
@@ -166,17 +160,6 @@ def _pictured(prompt: Prompt) -> Pictured:
             "content": [*({"type": "image"} for _ in waiting), *_parts(messages[at].get("content"))],
         }
     return Pictured(messages, images)
-
-
-def _in_front(messages: Sequence[Message]) -> bool:
-    """Whether all images stand before the text of the first user message, where TRL puts them by itself."""
-    first = next((at for at, message in enumerate(messages) if message["role"] == "user"), -1)
-    for at, message in enumerate(messages):
-        content = message.get("content")
-        pictures = [_is_picture(part) for part in content] if isinstance(content, list) else []
-        if any(pictures) and (at != first or pictures != sorted(pictures, reverse=True)):
-            return False
-    return True
 
 
 def _parts(content: Any, split: bool = False) -> list[Any]:

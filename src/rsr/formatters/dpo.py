@@ -20,7 +20,7 @@ class DPO:
     Args:
         pass_threshold: a score of at least this is chosen.
         fail_threshold: a score of at most this is rejected.
-        strategy: best_worst, random, nearest_length, hard_negative, margin or shortest_vs_longest_correct.
+        strategy: `best_worst`, `random`, `nearest_length`, `hard_negative`, `margin`, `shortest_vs_longest_correct`.
         pairs_per_prompt: pairs of a prompt at most.
         reuse: whether a response may be in several pairs.
         min_margin: the least by which the scores of a pair differ.
@@ -28,8 +28,8 @@ class DPO:
         reasoning: `keep` it as the layout's trainer wants it, `inline` in `<think>` tags, in a `field`, or `drop` it.
         reasoning_field: the field's name; `thinking` for gpt-oss.
         messages: the prompt as it was given (`original`) or as it was `sampled`, with system prompt and suffix.
-        layout: llamafactory, trl, openrlhf, axolotl or openai.
-        file_format: jsonl or parquet. Default: jsonl.
+        layout: `llamafactory`, `trl`, `openrlhf`, `axolotl` or `openai`.
+        file_format: `jsonl` or `parquet`. Default: jsonl.
         seed: for random choices. Default: the run's.
     """
 

@@ -26,8 +26,8 @@ class KTO:
         reasoning: `keep` it as the layout's trainer wants it, `inline` in `<think>` tags, in a `field`, or `drop` it.
         reasoning_field: the field's name; `thinking` for gpt-oss.
         messages: the prompt as it was given (`original`) or as it was `sampled`, with system prompt and suffix.
-        layout: llamafactory or trl.
-        file_format: jsonl or parquet. Default: jsonl.
+        layout: `llamafactory` or `trl`.
+        file_format: `jsonl` or `parquet`. Default: jsonl.
     """
 
     name = "kto"

@@ -136,7 +136,9 @@ class Style(NamedTuple):
         fills: dict[str, Any] = {"images": []}
         fills["tools"] = [] if as_list else "" if self.layout == "llamafactory" else "[]"
         columns |= {"tools": "json" if as_list else "text", "images": "images" if self.layout == "verl" else "texts"}
-        return Shape(columns, fills, self.file_format, one_content=self.layout in ("trl", "axolotl"))
+        thoughts = self.reasoning if self.reasoning in ("reasoning_content", "thinking") else None
+        one_content = self.layout in ("trl", "axolotl")
+        return Shape(columns, fills, self.file_format, one_content, thoughts)
 
     def response(self, prompt: Prompt, rollout: Rollout) -> Row:
         """A row that teaches one response."""

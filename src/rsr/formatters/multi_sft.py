@@ -23,14 +23,14 @@ class MultiSFT:
         num_responses: how many to collect.
         pass_threshold: a score of at least this passes.
         min_responses: the least that is worth a row.
-        unique_by: what makes responses different: text, normalized, answer (the one that was read) or near.
+        unique_by: what makes responses different: `text`, `normalized`, `answer` (as it was read) or `near`.
         max_similarity: for `near`: the most, 0 to 1, that two have in common.
         explode: write `<name>_exploded` too, with a row of each response, which trainers read.
         reasoning: `keep` it, `inline` in `<think>` tags, in a `field` (exploded rows only), or `drop` it.
         reasoning_field: the field's name; `thinking` for gpt-oss.
         messages: the prompt as it was given (`original`) or as it was `sampled`, with system prompt and suffix.
-        layout: of the exploded rows: llamafactory, trl, openrlhf, verl, axolotl or openai.
-        file_format: jsonl or parquet, of the exploded rows. Default: jsonl, for verl parquet.
+        layout: of the exploded rows: `llamafactory`, `trl`, `openrlhf`, `verl`, `axolotl` or `openai`.
+        file_format: `jsonl` or `parquet`, of the exploded rows. Default: jsonl, for verl parquet.
         fail_threshold: not used; taken because configs of the reference implementation carry it.
     """
 
@@ -120,6 +120,7 @@ class Exploded:
     """The responses of Multi-SFT, a row each; it needs what that one needs."""
 
     name = "multi_sft_exploded"
+    follows = True  # need not be asked what it needs
 
     def __init__(self, whole: MultiSFT) -> None:
         self._whole = whole

@@ -27,8 +27,8 @@ class RLPrompts:
         ability: verl's word for the kind of task; a row's metadata may name its own.
         split: verl's `extra_info.split`.
         messages: the prompt as it was given (`original`) or as it was `sampled`, with system prompt and suffix.
-        layout: verl, trl or openrlhf.
-        file_format: jsonl or parquet. Default: jsonl, for verl parquet.
+        layout: `verl`, `trl` or `openrlhf`.
+        file_format: `jsonl` or `parquet`. Default: jsonl, for verl parquet.
     """
 
     name = "rl_prompts"

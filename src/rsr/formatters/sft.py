@@ -22,13 +22,13 @@ class SFT:
     Args:
         pass_threshold: a score of at least this passes.
         best_of: choose among so many valid rollouts.
-        select: which of the passes; best score, first index, shortest or longest text, random by the seed.
+        select: which of the passes: `best` score, `first` index, `shortest` or `longest` text, `random` by the seed.
         per_prompt: rows per prompt at most.
         reasoning: `keep` it as the layout's trainer wants it, `inline` in `<think>` tags, in a `field`, or `drop` it.
         reasoning_field: the field's name; `thinking` for gpt-oss.
         messages: the prompt as it was given (`original`) or as it was `sampled`, with system prompt and suffix.
-        layout: llamafactory, trl, openrlhf, verl, axolotl or openai.
-        file_format: jsonl or parquet. Default: jsonl, for verl parquet.
+        layout: `llamafactory`, `trl`, `openrlhf`, `verl`, `axolotl` or `openai`.
+        file_format: `jsonl` or `parquet`. Default: jsonl, for verl parquet.
         seed: for random choices. Default: the run's.
         fail_threshold: not used; taken because configs of the reference implementation carry it.
     """

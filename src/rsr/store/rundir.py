@@ -4,7 +4,7 @@
         config.yaml           the resolved config without secrets, the sampling identity, and every revision
         prompts.sqlite        the indexed input
         rollouts/             what was sampled
-        train/                sft.jsonl, dpo.jsonl, multi_sft.jsonl, dataset_info.json; replaced as a whole
+        train/                sft.jsonl, dpo.jsonl, ..., or .parquet, dataset_info.json; replaced as a whole
         provenance/           for each training file, line by line, which rollouts a row is made of
         summary/              stats.json, dropped.jsonl
         log/events.jsonl      what happened when
