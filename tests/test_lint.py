@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from rsr.errors import ConfigError, InputError
 from rsr.lint import Options, Reason, Trainer, lint
 from rsr.lint import duplicates as duplicates_module
+from rsr.lint.shapes import SHAPES
 
 CASES = [
     json.loads(line)
@@ -100,6 +104,35 @@ def test_the_command_exits_with_1_where_something_is_found(folder: Path, command
     assert "line 2: as line 1" in ended.out
     assert command("lint", good, "--trainer", "nobody").code == 2
     assert "there is no such file" in command("lint", "none.jsonl").refused()
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["user", "assistant", "<think>"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["role", "content", "from", "value", "text", "x"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+NAMES = sorted({key for shape in SHAPES for key in shape.keys} | {"tools", "images"})
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.dictionaries(st.sampled_from(NAMES), JSON_VALUES), max_size=4), st.sampled_from([None, *Trainer]))
+def test_no_row_is_too_strange_to_be_linted(rows: list[dict[str, Any]], trainer: Trainer | None) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        report = lint(write(Path(folder) / "rows.jsonl", rows), Options(trainer, cutoff=10))
+    assert report.rows == len(rows)
+    assert list(report.text())
+
+
+def test_what_a_file_says_can_not_drive_the_terminal(tmp_path: Path) -> None:
+    deep: Any = "x"
+    for _ in range(200):
+        deep = {"k": [deep]}
+    report = lint(write(tmp_path / "rows.jsonl", [{"\x1b[31mred": 1, "deep": deep}, {**row(), "deep": deep}, row(1)]))
+    assert report.counts == {Reason.WRONG_KEYS: 1}
+    assert "\x1b" not in "".join(report.text())
 
 
 # With a tokenizer

@@ -10,6 +10,7 @@ from rsr.lint.report import EXAMPLES
 
 _KINDS = {str: "text", int: "number", float: "number", bool: "true/false", dict: "object", list: "list"}
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?)?$")
+_DEEPEST = 20  # levels of objects and lists
 _MOST_PATHS = 2_000  # of one file: objects whose keys are data must not fill the memory
 
 
@@ -82,16 +83,18 @@ class Columns:
             if column.date and set(column.counts) == {"text"}:
                 yield name, column.counts["text"]
 
-    def _walk(self, line: int, name: str, value: Any) -> None:
+    def _walk(self, line: int, name: str, value: Any, depth: int = 0) -> None:
         self._note(line, name, value)
+        if depth == _DEEPEST:
+            return
         if isinstance(value, dict):
             for key, item in value.items():
                 if item is not None:
-                    self._walk(line, f"{name}.{key}", item)
+                    self._walk(line, f"{name}.{key}", item, depth + 1)
         elif isinstance(value, list):
             for item in value:
                 if item is not None:
-                    self._walk(line, f"{name}[]", item)
+                    self._walk(line, f"{name}[]", item, depth + 1)
 
     def _note(self, line: int, name: str, value: Any) -> None:
         column = self._columns.get(name)

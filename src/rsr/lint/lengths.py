@@ -97,10 +97,9 @@ class Template:
             return [{"role": "user", "content": conversation.prompt}]
         reading, messages = self._reading, []
         for message in conversation.turns:
-            if not isinstance(message, dict):
-                continue
             rest = {key: value for key, value in message.items() if key not in (reading.role, reading.content)}
-            role = _ROLES.get(reading.roles.get(message.get(reading.role, ""), ""), "user")
+            named = message.get(reading.role)
+            role = _ROLES.get(reading.roles.get(named, "") if isinstance(named, str) else "", "user")
             messages.append({"role": role, "content": message.get(reading.content), **rest})
         return messages
 

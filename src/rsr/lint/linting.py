@@ -210,7 +210,7 @@ def _register(report: Report, found: list[Entry], problem: str | None, shape: Sh
 
 def _hash(reading: Reading, row: dict[str, Any], conversation: Conversation) -> int:
     """Of a row's prompt and answers. Python's own hash: other numbers in every process, and nothing keeps them."""
-    texts = [message.get(reading.content) for message in conversation.turns if isinstance(message, dict)]
+    texts = [message.get(reading.content) for message in conversation.turns]
     parts = [text if isinstance(text, str) else repr(text) for text in texts]
     label = row.get(reading.label) if reading.label else None
     images, calls = row.get("images"), row.get("tools")

@@ -126,7 +126,7 @@ class Report:
         self.counts[reason] = self.counts.get(reason, 0) + rows
         examples = self.examples.setdefault(reason, [])
         if len(examples) < EXAMPLES:
-            examples.append(Example(line, detail))
+            examples.append(Example(line, "".join(char if char.isprintable() else " " for char in detail)))
 
     def __bool__(self) -> bool:
         return bool(self.counts)
@@ -161,5 +161,5 @@ class Report:
 
 def shown(value: Any, most: int = 60) -> str:
     """A value in a message: short, on one line."""
-    text = repr(value)
+    text = repr(value if not isinstance(value, str) else value[: most + 1])
     return text if len(text) <= most else f"{text[:most]}..."

@@ -115,7 +115,8 @@ class Rules:
             self._beside(name, message)
             letters += letter
         self._order(name, letters, whole)
-        return value, last if whole and letters[-1] == "a" else None
+        sound = [message for message in value if isinstance(message, dict)]
+        return sound, last if whole and letters[-1] == "a" else None
 
     def _beside(self, name: str, message: dict[str, Any]) -> None:
         """What a message has beside its role and text."""
@@ -149,8 +150,8 @@ class Rules:
             for reason, detail in texts.problems(content) if trained else texts.control_tokens(content):
                 self._found(reason, f"{where}: {detail}")
             return content
-        if isinstance(content, list) and content and self._reading.trainer not in (Trainer.LLAMAFACTORY,):
-            return "".join(part.get("text") or "" for part in content if isinstance(part, dict))
+        if isinstance(content, list) and content and self._reading.trainer is not Trainer.LLAMAFACTORY:
+            return "".join(str(part.get("text") or "") for part in content if isinstance(part, dict))
         if content is None and message.get("tool_calls"):
             return ""
         there = f"{self._reading.content} is {shown(content)}" if self._reading.content in message else "no content"
@@ -288,7 +289,7 @@ class Rules:
         if not isinstance(images, list) and self._reading.trainer is not Trainer.OPENRLHF:
             return
         there = len(images) if isinstance(images, list) else 0
-        placeholders = sum(_placeholders(message.get(self._reading.content)) for message in turns if message)
+        placeholders = sum(_placeholders(message.get(self._reading.content)) for message in turns)
         if placeholders != there and not _image_parts(turns):
             self._found(Reason.IMAGES, f"{placeholders} <image> and {there} images")
 
@@ -330,4 +331,4 @@ def _placeholders(content: Any) -> int:
 
 
 def _image_parts(turns: list[dict[str, Any]]) -> bool:
-    return any(isinstance(message, dict) and isinstance(message.get("content"), list) for message in turns)
+    return any(isinstance(message.get("content"), list) for message in turns)
