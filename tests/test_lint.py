@@ -106,6 +106,31 @@ def test_the_command_exits_with_1_where_something_is_found(folder: Path, command
     assert "there is no such file" in command("lint", "none.jsonl").refused()
 
 
+def test_a_run_tells_what_lint_finds_in_its_files(folder: Path, command: Any) -> None:
+    asked = [{"id": str(at), **row(at), "metadata": {"answer": "A"}} for at in range(3)]
+    for prompt in asked:
+        prompt["messages"].pop()
+    write(folder / "prompts.jsonl", asked)
+    replies = {"0": ["The answer is A."], "1": ["```\nThe answer is A."], "2": ["```\nsum\n```\nThe answer is A."]}
+    config = {
+        "data": {"input_path": "prompts.jsonl"},
+        "work_dir": "run",
+        "sampler": {"type": "scripted", "replies": replies},
+        "formatter": [{"type": "sft"}, {"type": "multi_sft", "num_responses": 1}],
+    }
+    (folder / "config.yaml").write_text(json.dumps(config))
+    ended = command("run", "config.yaml", "--quiet")
+    assert ended.code == 0
+    assert ended.out.count("missing_end 1; rsr lint run/train/") == 2
+    found = json.loads((folder / "run" / "summary" / "stats.json").read_text())["lint"]
+    assert found["sft.jsonl"]["found"]["missing_end"]["lines"] == [2]
+    assert found["multi_sft.jsonl"]["found"].keys() == {"missing_end"}
+    assert command("format", "run", "formatter=[{type: sft, layout: openai}]", "--quiet").code == 0
+    assert (
+        json.loads((folder / "run" / "summary" / "stats.json").read_text())["lint"]["sft.jsonl"]["trainer"] == "openai"
+    )
+
+
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.sampled_from(["user", "assistant", "<think>"]),
     lambda inner: (

@@ -49,15 +49,15 @@ def install(folder: Path, environment: str) -> Path:
     """The environment's Python; installed where it is missing or its requirements changed."""
     home, python = folder / environment, python_of(folder, environment)
     requirements = HERE / "requirements" / f"{environment}.txt"
-    stamp = home / "installed.txt"
-    if not stamp.exists() or stamp.read_text() != requirements.read_text():
+    stamp, wanted = home / "installed.txt", requirements.read_text()
+    if not stamp.exists() or stamp.read_text() != wanted:
         started = time.monotonic()
         subprocess.run([sys.executable, "-m", "venv", home], check=True)
         pip = [python, "-m", "pip", "install", "--quiet", "--quiet", "--no-deps", "--disable-pip-version-check"]
         subprocess.run([*pip, "-r", requirements], check=True)
         for library in home.glob("lib/*/site-packages/torchaudio/lib/*.so"):
             library.unlink()  # built for CUDA; without them torchaudio imports, and no test has sound
-        stamp.write_text(requirements.read_text())
+        stamp.write_text(wanted)
         say(f"{environment}: installed in {time.monotonic() - started:.0f} s")
     return python
 
