@@ -275,7 +275,8 @@ def preferred(entry, ask, good, bad, layout):
         return {"messages": ask, "chosen": sides[0], "rejected": sides[1]}
     if layout == "openai":
         return {"input": {"messages": ask}, "preferred_output": [sides[0]], "non_preferred_output": [sides[1]]}
-    return {"prompt": ask, "chosen": [sides[0]], "rejected": [sides[1]]}
+    asked = "input" if layout == "openrlhf" else "prompt"
+    return {asked: ask, "chosen": [sides[0]], "rejected": [sides[1]]}
 
 
 def selected(entry, valid, key, seed):

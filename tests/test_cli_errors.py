@@ -359,7 +359,7 @@ def test_the_traceback_is_shown_when_asked_for(folder: Path, command: Any) -> No
 
 def test_help_and_version_are_everywhere(folder: Path, command: Any) -> None:
     assert command("--version").out.startswith("rsr ")
-    for name in ("run", "verify", "format", "status", "score", "export", "list", "init"):
+    for name in ("run", "verify", "format", "status", "score", "export", "lint", "list", "init"):
         ended = command(name, "--help")
         assert ended.code == 0
         assert "Usage: " in ended.out

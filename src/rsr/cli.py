@@ -6,21 +6,18 @@ Exit codes: 0 nothing is owed; 3 finished, but prompts are incomplete or a budge
 
 from __future__ import annotations
 
-import enum
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 import rsr
+from rsr.arguments import Config, Overrides, Quiet, RunArgument, Traceback, Yes, loaded_run
 from rsr.ending import finish, log_to, redact, run_to_its_end
-from rsr.errors import ConfigError
+from rsr.looking import app as looking
 from rsr.simulate import app as simulate
-
-if TYPE_CHECKING:
-    from rsr.config import Loaded
 
 app = typer.Typer(
     name="rsr",
@@ -39,40 +36,6 @@ app = typer.Typer(
     "  4         a guard stopped it\n"
     "  130, 143  interrupted, everything kept",
 )
-
-app.add_typer(simulate)
-
-Config = Annotated[str, typer.Argument(metavar="CONFIG|RUN", help="A recipe's name, a YAML file, or a run directory.")]
-RunArgument = Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="KEY=VALUE", help="Config keys, dotted; values as YAML."),
-]
-Yes = Annotated[bool, typer.Option("--yes", help="Go on although more than 1 % of the input changed.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show warnings and the summary only.")]
-Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error comes from.")]
-
-
-class Kind(enum.StrEnum):
-    """What `rsr list` lists."""
-
-    VERIFIERS = "verifiers"
-    FORMATTERS = "formatters"
-    SAMPLERS = "samplers"
-    RECIPES = "recipes"
-
-
-class FileFormat(enum.StrEnum):
-    """What `rsr export` writes."""
-
-    JSONL = "jsonl"
-    PARQUET = "parquet"
-
-
-class What(enum.StrEnum):
-    """What `rsr export` exports."""
-
-    ROLLOUTS = "rollouts"
 
 
 def _version(asked: bool) -> None:
@@ -211,7 +174,7 @@ def verify(
     from rsr.display import Display
     from rsr.session import Options, Session
 
-    loaded = _loaded_run(run, overrides)
+    loaded = loaded_run(run, overrides)
     display = Display(redact, quiet)
     with Session(loaded, "verify", Options(yes=yes), display) as session:
         made, flips, ended = session.verify()
@@ -242,7 +205,7 @@ def format_(
     from rsr.display import Display
     from rsr.session import Options, Session
 
-    loaded = _loaded_run(run, overrides)
+    loaded = loaded_run(run, overrides)
     display = Display(redact, quiet)
     with Session(loaded, "format", Options(partial=partial, yes=yes), display) as session:
         session.index()
@@ -250,136 +213,11 @@ def format_(
     finish(ended)
 
 
-@app.command()
-def status(run: RunArgument, traceback: Traceback = False) -> None:
-    """Say how far a run is, also while it goes on.
-
-    Reads what is stored and changes nothing.
-    """
-    from rsr.display import owed_line, summary_lines
-    from rsr.inspection import status as run_status
-
-    ended, holder = run_status(_loaded_run(run, None))
-    for line in summary_lines(ended):
-        typer.echo(line)
-    typer.echo(f"at work    {holder}" if holder else "at work    nobody")
-    owed = owed_line(ended.summary, ended.run_dir.path)
-    if owed and not holder:
-        typer.echo(owed)
-
-
-@app.command()
-def score(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="JSONL rows with response and answer.")],
-    overrides: Overrides = None,
-    out: Annotated[
-        Path, typer.Option("--out", "-o", show_default=False, help="Where to write the rows with their verdicts.")
-    ] = Path("-"),
-    traceback: Traceback = False,
-) -> None:
-    """Judge any file of responses.
-
-    Rows may also have choices and metadata. Each comes back with score, extracted and reason.
-
-    \b
-    Example:
-      rsr score responses.jsonl verifier.type=math-rlvr -o scored.jsonl
-    """
-    from rsr.config import load
-    from rsr.scoring import score_file
-    from rsr.verifiers.check import Check
-    from rsr.written import from_mapping
-
-    if str(out) == "-":
-        raise ConfigError("-o: missing; say where to write the rows with their verdicts")
-    loaded = load(from_mapping({}, "the command line"), overrides or [])
-    verifier = loaded.config.verifier
-    scored = score_file(file, Check(verifier.type, verifier.model_extra or {}), out)
-    reasons = "".join(f", {reason} {count:,}" for reason, count in sorted(scored.unscored.items()))
-    typer.echo(f"{out}: {scored.rows:,} rows, {scored.passed:,} pass, {scored.scored - scored.passed:,} fail{reasons}")
-    if scored.unscored.get("verifier_error"):
-        raise typer.Exit(3)
-
-
-@app.command()
-def export(
-    run: RunArgument,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
-    what: Annotated[What, typer.Option(help="What to export.")] = What.ROLLOUTS,
-    format: Annotated[FileFormat, typer.Option(help="The file's format.")] = FileFormat.JSONL,
-    traceback: Traceback = False,
-) -> None:
-    """Write the stored rollouts, one row per index.
-
-    With its verdict, and whether its prompt's decision uses it.
-
-    \b
-    Example:
-      rsr export runs/sft-1a2b3c4d --format parquet -o rollouts.parquet
-    """
-    from rsr.inspection import export_rollouts
-
-    count = export_rollouts(_loaded_run(run, None), out, format.value)
-    typer.echo(f"{out}: {count:,} {what.value}")
-
-
-@app.command(name="list")
-def list_(
-    kind: Annotated[Kind | None, typer.Argument(metavar="KIND", help="Default: all.")] = None,
-    traceback: Traceback = False,
-) -> None:
-    """List verifiers, formatters, samplers and recipes.
-
-    Name, package, and what it does, or why it is broken.
-    """
-    from rsr.formatters import FORMATTERS
-    from rsr.recipes import shipped
-    from rsr.samplers import SAMPLERS
-    from rsr.verifiers import VERIFIERS
-
-    registries = {Kind.VERIFIERS: VERIFIERS, Kind.FORMATTERS: FORMATTERS, Kind.SAMPLERS: SAMPLERS}
-    for listed, registry in registries.items():
-        if kind in (None, listed):
-            typer.echo(f"{listed.value}:")
-            for entry in registry.list():
-                package = f"{entry.package} {entry.version}".strip()
-                typer.echo(f"  {entry.name:<24} {package:<16} {entry.summary}")
-    if kind in (None, Kind.RECIPES):
-        typer.echo("recipes:")
-        for name, path in shipped().items():
-            first = path.read_text(encoding="utf-8").split("\n")[0].lstrip("# ")
-            typer.echo(f"  {name:<24} {'rsr':<16} {first}")
-
-
-@app.command()
-def init(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where to put them.")] = Path(),
-    traceback: Traceback = False,
-) -> None:
-    """Copy the recipes and the quickstart's prompts into a folder.
-
-    What is there already stays as it is.
-    """
-    from rsr.recipes import copy_to
-
-    written = list(copy_to(folder))
-    for path in written:
-        typer.echo(f"wrote {path}")
-    if not written:
-        typer.echo("everything is there already")
+app.add_typer(looking)
+app.add_typer(simulate)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command and exit with its code; errors are one line."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     run_to_its_end(lambda: app(args=given, standalone_mode=True), given)
-
-
-def _loaded_run(run: Path, overrides: list[str] | None) -> Loaded:
-    from rsr.loading import load_config
-    from rsr.store.rundir import RunDir
-
-    RunDir(run.expanduser()).stored()
-    loaded = load_config(str(run), overrides or [])
-    redact.learn(loaded.config.model_dump())
-    return loaded

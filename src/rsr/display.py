@@ -122,6 +122,11 @@ def summary_lines(ended: Ended) -> list[str]:
         lines.append(
             f"{verb:<10} {ended.run_dir.train / file.get('file', f'{name}.jsonl')}  {file['rows']:,} rows{without}"
         )
+    for file, report in summary.get("lint", {}).items():
+        reasons = ", ".join(f"{reason} {it['rows']:,}" for reason, it in report["found"].items())
+        lines.append(
+            f"lint       {file}: {reasons}; rsr lint {ended.run_dir.train / file} --trainer {report['trainer']}"
+        )
     return lines
 
 

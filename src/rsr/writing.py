@@ -17,6 +17,7 @@ import msgspec
 
 from rsr.errors import PluginError, StoreError, boundary
 from rsr.filters import Filters
+from rsr.lint import lint_files
 from rsr.parts import Parts
 from rsr.prompts import Prompts
 from rsr.replay import Stored, pages, replay
@@ -107,8 +108,15 @@ def write_files(
         summary["files"][name] |= {"file": file, **({"length_bias": bias} if bias else {})}
     if filtering.filters.of_responses:
         summary["filtered"] = {"prompts": dict(filtering.prompts), "responses": dict(filtering.responses)}
+    summary["lint"] = lint_files(run_dir.train, _layouts(parts, files))
     write_atomically(run_dir.summary / "stats.json", json.dumps(summary, indent=2) + "\n")
     return summary
+
+
+def _layouts(parts: Parts, files: TrainingFiles) -> dict[str, str]:
+    """The trainer of each file; those of other people's formatters are theirs to check."""
+    styles = {name: getattr(formatter, "style", None) for name, formatter in parts.formatters.items()}
+    return {files.files[name]: style.layout for name, style in styles.items() if style is not None}
 
 
 class _Filtering(NamedTuple):

@@ -2,7 +2,7 @@
 
     kind        llamafactory                     trl                          others
     responses   messages                         prompt, completion           messages
-    pairs       conversations, chosen, rejected  prompt, chosen, rejected     openrlhf as trl; axolotl, openai their own
+    pairs       conversations, chosen, rejected  prompt, chosen, rejected     openrlhf, axolotl, openai their own
     labelled    messages, label                  prompt, completion, label
     prompts                                      prompt, answer               verl, openrlhf their own
 
@@ -70,6 +70,7 @@ _TURN = {"from": "text", "value": "text"}
 _COLUMNS: Mapping[tuple[Kind, Layout], Mapping[str, Any]] = {
     ("responses", "trl"): {"prompt": "messages", "completion": "messages"},
     ("pairs", "llamafactory"): {"conversations": [_TURN], "chosen": _TURN, "rejected": _TURN},
+    ("pairs", "openrlhf"): {"input": "messages", "chosen": "messages", "rejected": "messages"},
     ("pairs", "axolotl"): {"messages": "messages", "chosen": "message", "rejected": "message"},
     ("pairs", "openai"): {
         "input": {"messages": "messages"},
@@ -163,7 +164,9 @@ class Style(NamedTuple):
             return {**asked, "preferred_output": [good], "non_preferred_output": [bad]}
         if self.layout == "axolotl":
             return {"messages": messages, "chosen": good, "rejected": bad, **row}
-        return {"prompt": messages, "chosen": [good], "rejected": [bad], **row}
+        # OpenRLHF writes a text into a column "prompt", which would keep the type of ours: a list, letter by letter.
+        asked_in = "input" if self.layout == "openrlhf" else "prompt"
+        return {asked_in: messages, "chosen": [good], "rejected": [bad], **row}
 
     def labelled(self, prompt: Prompt, rollout: Rollout, label: bool) -> Row:
         """A row that says of one response whether it is good."""

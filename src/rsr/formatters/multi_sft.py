@@ -126,6 +126,7 @@ class Exploded:
         self._whole = whole
         self.pass_threshold = whole.pass_threshold
         self.messages = whole.messages
+        self.style = whole.style
         self.shape = whole.style.shape()
 
     def needs(self, rollouts: Sequence[Rollout]) -> int:
