@@ -150,7 +150,7 @@ CLAUSE = re.compile(
     r"(?:,\s|;\s|\s)(?:and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|which means|which leaves"
     r"|which gives|which makes|that is|i\.e\.|for a total of|this means|it follows that|we get|we have|then"
     r"|resulting in"
-    r"|we find|we obtain)\b,?(?!\s(?:that|many|much|far|long|the)\b)|;\s|\\(?:implies|Rightarrow|therefore)\b|⇒"
+    r"|we find|we obtain)\b,?(?!\s(?:that|many|much|far|long)\b|(?<!, so)\sthe\b)|;\s|\\(?:implies|Rightarrow|therefore)\b|⇒"
     r"|=>|→|∴",
     re.I,
 )
@@ -160,7 +160,7 @@ REASON = re.compile(
     r",?\s(?:because|since|as (?:the|there|we|it|each|he|she|they)|given that|due to|where|assuming|if|when"
     r"|attained|achieved"
     r"|(?:which )?occur(?:s|ring)|obtained|(?:and |but )?not(?= (?:just )?[$€£]?\d)|rather than|instead of"
-    r"|unlike|compared (?:to|with)"
+    r"|unlike|compared (?:to|with)|from [$€£]?\d[\d,.]* to|to (?:get|have|earn|achieve|reach|keep) (?:an?|his|her|their|its|the)"
     r"|(?:which is |or )?(?:approximately|about|roughly)(?= [$€£]?\d))\b|\s?≈",
     re.I,
 )
@@ -173,7 +173,7 @@ COMMITS = re.compile(
     r"|(?:total|sum|average|profit|distance|speed|score|probability|mean|median|maximum|minimum|cost|price|length"
     r"|area|volume) of)|=|:|≈)[\s*_$\"“(]*(?:\b(?:exactly|only|just|about|approximately|actually|really|now"
     r"|therefore|also|a total of"
-    r"|going to be|still|thus|then|hence|indeed|equal to)\b[\s*_$]*){0,3}[\s*_$\"“(£€]*\Z",
+    r"|going to be|still|thus|then|hence|indeed|equal to|at (?:least|most)|no more than|up to)\b[\s*_$]*){0,3}[\s*_$\"“(£€]*\Z",
     re.I,
 )
 """What stands right before a number that a sentence commits to."""
@@ -182,12 +182,15 @@ ASIDE = re.compile(
     r"(?:\b(?:of|of (?:the|these|those|his|her|their|all)|out of|from|from the|per|than|by|with|with the|after"
     r"|before|if"
     r"|every|the|these|those|all|when|between|among|step|steps?|problem|question|mod|base|until|to reach|over|minus"
-    r"|to (?!be\b|equal\b)[a-z]{3,12}|another|first|last|next|than the|page"
+    r"|(?<!\bhas )(?<!\bhave )(?<!\bhad )(?<!\bneeds )(?<!\bneed )(?<!\bgoing )(?<!\bable )to (?!be\b|equal\b)[a-z]{3,12}|another|first|last|next|than the|page"
     r"|equation|at|within|times|plus|original|initial|divided by|multiplied by|either|since|through)"
     r"|\d\s?[-+*/×÷])[\s*_$\"“(£€]*(?:about |exactly |only )?[\s$\\£€]*\Z",
     re.I,
 )
 """What stands right before a number that is only mentioned."""
+
+COMPARES = re.compile(r"[\s$*]{0,3}(?:\w+ ){0,2}(?:more|fewer|less|greater|larger|smaller|older|younger|taller|longer|times)\b[^,;]{0,30}\b(?:than|as)\b", re.I)
+"""What follows a number that compares: `6 more than Lily's 30`."""
 
 BESIDE = re.compile(r"\b(?:for|in|to|on|at|within|across)(?: the| a)?[\s*_$]*\Z", re.I)
 """The same, more weakly."""

@@ -10,7 +10,10 @@ import re
 from typing import NamedTuple
 
 from rsr.verifiers import math_cues as cues
+from rsr.verifiers import math_said as said
+from rsr.verifiers.math_numbers import exact
 from rsr.verifiers.math_results import NUMBER, last_sum, result_in, speaks_of_sum
+from rsr.verifiers.math_units import DATE
 from rsr.verifiers.math_units import unit as unit_of
 
 FORMULA = re.compile(
@@ -30,8 +33,9 @@ _EXPRESSION = re.compile(
     rf"(?<![\w$\\.,{{}}])[-−]?{_PIECE}(?:(?:\s?(?:[-−+±*/^×·÷<>≤≥=]|\*\*|<=|>=)\s?"
     rf"|(?=[a-zA-Z(√π])){_PIECE}){{1,60}}(?![\w$\\])(?!\.\d)"
 )
+_BRACKETED = r"[(\[{]\s?[^()\[\]{}\s,]{1,20}(?:,\s?[^()\[\]{}\s,]{1,20}){1,5}\s?[)\]}]"
 _TUPLE = re.compile(
-    r"\[\[[^\n]{1,80}?\]\]|(?<![\w)])[(\[{]\s?[^()\[\]{}\s,]{1,20}(?:,\s?[^()\[\]{}\s,]{1,20}){1,5}\s?[)\]}](?!\w)"
+    rf"\[\[[^\n]{{1,80}}?\]\]|(?<![\w)]){_BRACKETED}(?:\s?(?:∪|\\cup|U|∩)\s?(?:{_BRACKETED}|\{{[^{{}}\n]{{1,20}}\}})){{0,6}}(?!\w)"
 )
 _GROUP = r"\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]{0,60}\}){0,60}\}){0,120}\}"
 _COMMAND = (
@@ -46,6 +50,12 @@ _CLOCK = re.compile(r"(?<![\w:.])\d{1,2}(?::\d{2}){1,2}\s?[ap]\.?m\b\.?", re.I)
 _MIXED = re.compile(r"(?<![\w./])[-−]?\d{1,9}\s\d{1,4}/\d{1,4}(?![\w/])")
 _RATIO = re.compile(r"(?<![\w.:])\d+(?:\.\d+)?(?:\s?:\s?\d+(?:\.\d+)?){1,3}(?![\w:])|(?<=is )\d+ to \d+(?!\w)")
 _OUT_OF = re.compile(r"(?<![\w.])(\d{1,9}) out of (?:every )?(\d{1,9})(?=[.,;!]?(?:\s|\Z))(?! [a-z])")
+_ONE_IN = re.compile(r"(?<![\w.])(\d{1,9}) in (?:every )?(\d{1,9})(?=[.,;!]?(?:\s|\Z))")
+_CHANCE = re.compile(r"\b(?:probability|chances?|odds|likelihood|proportion)\b", re.I)
+_REMAINDER = re.compile(r"(?<![\w.])\d+(?:,? (?:with |and )?(?:a )?remainder (?:of |is )?| [Rr]\.? ?)\d+(?![\w/])")
+_COMMA = re.compile(r"(?<![\w.,])\d{1,9},\d{1,2}(?![\w,]|\.\d)")
+_ATTACHED = re.compile(r"(?<![\w.,\\^])(\d[\d,]{0,15}(?:\.\d+)?)([a-zA-Zµ]{1,12}(?:/[a-z]{1,4})?(?:\^?[23]|[²³])?)(?![\w^(/])")
+_ORDINAL = re.compile(r"(?<![\w.])(\d{1,9})(?:st|nd|rd|th)\b", re.I)
 _SCALED = re.compile(
     r"(?<![\w.,])[$€£]?\d[\d,]{0,15}(?:\.\d+)? (?:thousand|million|billion|trillion)\b(?: dollars| euros)?"
 )
@@ -69,17 +79,12 @@ _UNIT_AFTER = re.compile(
     r"|per )\s?[a-zA-Z]{1,10}(?:\^?[23²])?)?"
     r"|\\text\{[^{}]{1,20}\})"
 )
-_NAME = re.compile(
-    r"\b(?:is|are|was|on)\s+(?:(?:the|a|an)\s)?(?:\*\*([A-Za-z][^*\n]{0,40}?)\.?\*\*"
-    r"|([A-Z][a-z]+(?:\s[A-Z][a-z]+)?))[\s.!]*\Z"
-)
-_SAID = re.compile(
-    r"\bthere (?:is|are) (no (?:[a-z]+ )?solutions?|infinitely many(?: solutions)?)[\s.!]*\Z|\bis (true|false)[\s.!]*\Z"
-    r"|\b(?:is|be|on) (?:an? )?((?:mon|tues|wednes|thurs|fri|satur|sun)day)[\s.!]*\Z",
-    re.I,
-)
 _LEADS = re.compile(r"\A.*(?:\b(?:is|are|be|get|have|gives?|equation|so|thus|hence|therefore)\s|:\s)", re.S | re.I)
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
+
+
+_COMMITTED = 3
+_COMPARISON = re.compile(rf"\s*{NUMBER}(?:{cues.COMPARES.pattern})", re.I)
 
 
 class Candidate(NamedTuple):
@@ -117,25 +122,31 @@ def with_unit(text: str, end: int) -> int:
     return end
 
 
-def last_value(text: str) -> str | None:
-    """The value of the last sentence that concludes, or None."""
+def last_value(text: str, kind: str = "") -> str | None:
+    """The value of the last sentence that concludes, or None.
+
+    Args:
+        text: the response.
+        kind: `polar` or `word` where the reference is of that kind (`math_said.word_of`), else "".
+    """
     sentences = _sentences(text[-1500:])[-7:]
     for at in range(len(sentences) - 1, -1, -1):
         sentence = sentences[at]
+        doubtful = cues.DOUBT.search(sentence) is not None
+        word = _in_words(sentence, kind) if kind and not doubtful else None
+        if word:
+            return word
         if not re.search(r"[\d$\\]", sentence) and not _SPELLED.search(sentence):
-            name = _NAME.search(sentence)
-            if name and cues.CONCLUDES.match(sentence) and not cues.DOUBT.search(sentence):
-                return name[1] or name[2]
-            said = _SAID.search(sentence)
-            if said and not cues.DOUBT.search(sentence):
-                return next(group for group in said.groups() if group)
+            word = None if doubtful else _in_words(sentence, "word" if cues.CONCLUDES.match(sentence) else "")
+            if word:
+                return word
             continue
         if cues.CHECKS.match(sentence) and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
             continue
         explains = cues.EXPLAINS.match(sentence)
         if explains and any(cues.CONCLUDES.match(earlier) for earlier in sentences[max(0, at - 3) : at]):
             continue
-        if cues.DOUBT.search(sentence):
+        if doubtful:
             return None
         if at and cues.REJECTED.search(cues.CLAUSE.split(sentence)[-1] or "") and not cues.CONCLUDES.match(sentence):
             continue
@@ -143,6 +154,10 @@ def last_value(text: str) -> str | None:
         if found is not None:
             return found or None
     return None
+
+
+def _in_words(sentence: str, kind: str) -> str | None:
+    return said.polar(sentence) or said.predicate(sentence) or (said.word_of(sentence, kind) if kind else None)
 
 
 def _sentences(text: str) -> list[str]:
@@ -184,19 +199,26 @@ def _value(sentence: str) -> str | None:
             after = sentence[sentence.rfind(bold[-1]) + len(bold[-1]) :]
             unit = with_unit(after.lstrip("*_"), 0) if inner[-1:].isdigit() else 0
             return inner + " " + after.lstrip("*_")[:unit].strip() if unit else inner
-    has_formula = FORMULA.search(sentence)
-    if not has_formula:
+    clauses = [clause for clause in cues.CLAUSE.split(sentence) if clause]
+    amounts = said.several(clauses[-1]) if clauses else None
+    if amounts:
+        return amounts
+    if not FORMULA.search(sentence) and not said.predicate(sentence):
         result = result_in(sentence)
         if result:
             at = sentence.rfind(result) + len(result)
             return sentence[at - len(result) : with_unit(sentence, at)]
         if speaks_of_sum(sentence):
             return ""
-    clauses = [clause for clause in cues.CLAUSE.split(sentence) if clause]
     for clause in reversed(clauses):
         reason = cues.REASON.search(clause)
-        said = clause[: reason.start()] if reason else clause
-        for part in (said, clause):
+        told = clause[: reason.start()] if reason else clause
+        if len(clauses) > 1 and _COMPARISON.match(clause):
+            continue
+        word = said.predicate(clause) or (_polar(clause) if clause is clauses[0] else None)
+        if word:
+            return word
+        for part in (told, clause):
             whole = _right_side(part) or last_sum(part)
             if whole:
                 return whole
@@ -204,6 +226,12 @@ def _value(sentence: str) -> str | None:
             if chosen:
                 return chosen
     return None
+
+
+def _polar(clause: str) -> str | None:
+    """The yes or no of a clause that commits to no number: `Yes, 97 is a prime number`."""
+    word = said.polar(clause)
+    return word if word and all(_weight(clause, one) < _COMMITTED for one in _candidates(clause)) else None
 
 
 def _right_side(clause: str) -> str | None:
@@ -228,23 +256,33 @@ def _right_side(clause: str) -> str | None:
 def _candidates(clause: str) -> list[Candidate]:
     found = [Candidate(formula_of(match), match.start(), match.end()) for match in FORMULA.finditer(clause)]
     taken = [(candidate.start, candidate.end) for candidate in found]
-    for pattern in (_LATEX, _TUPLE, _CLOCK, _SCALED, _GROUPED, _BASED, _RATIO, _MIXED, _EXPRESSION, _NUMBER):
+    for pattern in (_LATEX, _TUPLE, DATE, _REMAINDER, _CLOCK, _SCALED, _GROUPED, _BASED, _RATIO, _MIXED, _COMMA, _EXPRESSION, _ATTACHED, _NUMBER):
         for match in pattern.finditer(clause):
             if any(start < match.end() and match.start() < end for start, end in taken):
                 continue
             text = match[0].strip(" .")
+            if pattern is _ATTACHED and unit_of(match[2]) is None:
+                continue
             if pattern is _EXPRESSION and not re.search(r"\d|[a-zA-Z].*[a-zA-Z]", text):
                 continue
             text = _evaluated(text)
             found.append(Candidate(text, match.start(), match.end()))
             taken.append((match.start(), match.end()))
-    for match in _OUT_OF.finditer(clause):
+    for match in (*_OUT_OF.finditer(clause), *(_ONE_IN.finditer(clause) if _CHANCE.search(clause) else ())):
         inside = [one for one in found if match.start() <= one.start and one.end <= match.end()]
         found = [one for one in found if one not in inside]
         found.append(Candidate(f"{match[1]}/{match[2]}", match.start(), match.end()))
     if not found:
-        found = [Candidate(match[0], match.start(), match.end()) for match in _SPELLED.finditer(clause)]
+        found = [Candidate(spelled(match), match.start(), match.end()) for match in _SPELLED.finditer(clause)]
+    if not found:
+        found = [Candidate(match[1], match.start(), match.end()) for match in _ORDINAL.finditer(clause)]
     return _compounds(clause, sorted(found, key=lambda candidate: candidate.start))
+
+
+def spelled(match: re.Match[str]) -> str:
+    """A number in words as a number: `5/2` of `two and a half`."""
+    value = exact(match[0].lower())
+    return match[0] if value is None else str(value)
 
 
 def _evaluated(text: str) -> str:
@@ -299,7 +337,20 @@ def _chosen(clause: str, found: list[Candidate]) -> str | None:
         first -= 1
     while last + 1 < len(found) and _JOINT.fullmatch(clause, found[last].end, found[last + 1].start):
         last += 1
-    return ", ".join(candidate.text for candidate in found[first : last + 1])
+    return _listed(clause, found[first : last + 1])
+
+
+_RELATION = re.compile(r"[<>≤≥]|\\[lg]eq?(?![a-z])")
+_DERIVED = re.compile(r"[^=]*[-+*/|][^=]*=")
+
+
+def _listed(clause: str, found: list[Candidate]) -> str:
+    """Values side by side as one text; of derived equations (`m+n = 32`) the last one, alternatives keep their `or`."""
+    texts = [one.text for one in found]
+    if len(texts) > 1 and _DERIVED.match(texts[-1]) and all("=" in text for text in texts):
+        return texts[-1]
+    alternatives = len(texts) > 1 and " or " in clause[found[0].end : found[-1].start]
+    return (" or " if alternatives and all(map(_RELATION.search, texts)) else ", ").join(texts)
 
 
 def _weight(clause: str, candidate: Candidate) -> int:
@@ -307,7 +358,11 @@ def _weight(clause: str, candidate: Candidate) -> int:
         return -1  # `$n$` names what is asked for
     before = clause[max(0, candidate.start - 48) : candidate.start]
     if cues.COMMITS.search(before) or re.match(r"\\?\w{1,8}(?:\(\w\))?\s?=", candidate.text):
-        return 3
+        return 1 if cues.COMPARES.match(clause, candidate.end) else _COMMITTED
+    if re.search(r"(?<![\d ]), or \$?\Z", before) and not re.search(r"\d,", before):
+        return _COMMITTED
     if cues.ASIDE.search(before):
         return 0
+    if cues.COMPARES.match(clause, candidate.end):
+        return 1
     return 1 if cues.BESIDE.search(before) else 2

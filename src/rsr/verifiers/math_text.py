@@ -103,9 +103,10 @@ def clean(text: str) -> str:
     text = _money(text) if _CURRENCY.search(text) else text
     if not text.isascii():
         text = _ascii(text)
+    text = text.replace("\\!", "") if "\\!" in text else text
     text = _STARS.sub("^", text) if "**" in text else text
     text = _DROPPED.sub(" ", text) if _DROPPED.search(text) else text
-    text = text.replace("{,}", ",")
+    text = text.replace("{,}", ",").replace("\\text{:}", ":").replace("{:}", ":")
     if "\\" in text:
         for expression, replacement in _RENAMED:
             text = expression.sub(replacement, text)

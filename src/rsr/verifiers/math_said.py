@@ -1,0 +1,126 @@
+"""Answers that a sentence gives in words, and several amounts that it gives at once.
+
+`The limit does not exist.`, `Yes, they are similar.`, `The winner is Ana.`; `Jane is 8 and her brother is 14.`
+"""
+
+from __future__ import annotations
+
+import re
+
+from rsr.verifiers.math_results import NUMBER
+from rsr.verifiers.math_units import unit as unit_of
+
+_PREMISE = re.compile(r"\A[\s*_#>-]*(?:since|if|when|as|because|suppose|assume|let|note|given|where|while)\b", re.I)
+_END = r"(?=[\s*_$]*(?:[.!:;]|,?\s(?:since|because|as|for|so it)\b|,\s(?:i\.e|that is|meaning)|\Z))"
+_BE = r"\b(?:is|are|be|was|were|equals|becomes|falls on|lands on|is on|be on)\b[\s*_]*(?:(?:also|therefore|thus|indeed|always|actually)\s)?"
+_DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+_PREDICATE = re.compile(
+    rf"{_BE}(?:(?:an?|the)\s)?(undefined|indeterminate|infinity|infinite|unbounded|true|false|odd|even|divergent|convergent"
+    rf"|impossible|irrational|rational|linearly independent|linearly dependent|{_DAY})\b{_END}"
+    rf"|\b(does not exist|doesn['’]t exist|diverges|converges)\b{_END}"
+    rf"|\b(no (?:real |integer |such |positive )?(?:solutions?|roots?)|infinitely many(?: [a-z]+)?)\b{_END}"
+    rf"|\bis ([0-9A-F]*[A-F][0-9A-F]*|[IVXLCDM]{{2,}}){_END}",
+    re.I,
+)
+_ON_DAY = re.compile(rf"\bon (?:an? )?({_DAY})[\s.!]*\Z", re.I)
+_CAPITALS = re.compile(r"[0-9A-Z]{2,}")
+_POLAR = re.compile(r"\A[\s*_#>]*(yes|no)\b[*_]*(?=[,.!;:]|\s?[-—–]|\s*\Z)", re.I)
+_CLAIM = re.compile(r"\b(?:is|are|was)\s(?:indeed |actually |therefore )?\**(true|false)\b", re.I)
+_NAMED = re.compile(
+    r"\b(?:is|are|was|be|in|on|by|goes to)\s+(?:(?:the|a|an)\s)?"
+    r"(?:\*\*([A-Za-z][^*\n]{0,40}?)\.?\*\*|([A-Z][a-z]+(?:\s[A-Z][a-z]+)?))[\s.!]*\Z"
+)
+_NAME_FIRST = re.compile(
+    r"(?:\A|[,:]\s|\b(?:so|thus|therefore|hence|that)\s)\**([A-Z][a-z]+)\**\s(?:is|was|has|must be|finished|won|got|came)\s"
+    r"(?:in\s)?(?:the|first|last|second|third)\b[^.,;]{0,60}[.!]?\s*\Z"
+)
+
+
+def predicate(clause: str) -> str | None:
+    """The word that a clause says its subject is: `undefined`, `false`, `Thursday`, `FF`, `no solution`."""
+    if _PREMISE.match(clause):
+        return None
+    day = None if re.search(r"\d", clause) else _ON_DAY.search(clause)
+    found = day[1] if day else None
+    for match in _PREDICATE.finditer(clause):
+        if match[4] is None or (_CAPITALS.fullmatch(match[4]) and not match[4].isdigit()):
+            found = next(group for group in match.groups() if group)
+    return found
+
+
+def polar(sentence: str) -> str | None:
+    """The yes or no that a sentence begins with."""
+    match = _POLAR.match(sentence)
+    return match[1] if match else None
+
+
+def word_of(sentence: str, kind: str) -> str | None:
+    """The answer in words of the kind that is asked for: `polar` (yes, true), or any `word`, such as a name."""
+    if kind == "polar":
+        claim = None if _PREMISE.match(sentence) else _CLAIM.search(sentence)
+        return polar(sentence) or (claim[1] if claim else None)
+    match = None if _PREMISE.match(sentence) and "," not in sentence else _NAMED.search(sentence)
+    match = match or _NAME_FIRST.search(sentence)
+    return next(group for group in match.groups() if group) if match else None
+
+
+_VALUE = rf"\$?({NUMBER})\\?%?\$?"
+_SPLIT = re.compile(r",\sand\s|\sand\s|,\s|;\s(?:and\s)?|,?\swhile\s")
+_LEAD = re.compile(
+    r"\A[\s*_#>-]*(?:(?:so|thus|therefore|hence|finally|altogether|in total|in conclusion|this means(?: that)?)\b,?\s?)?"
+)
+_VERB = (
+    r"(is|are|was|were|will be|has|have|had|gets?|got|costs?|weighs?|needs?|earns?|earned|receives?|received|pays?|paid"
+    r"|makes?|made|sold|scored)"
+)
+_SAYS = re.compile(
+    rf"(?P<subject>[A-Za-z$\\][^.;=:]{{0,60}}?)\s?{_VERB}\s(?:(?:now|only|about|exactly)\s)?(?:[^=.;,]{{1,30}}=\s?)?"
+    rf"{_VALUE}(?P<noun>(?:\s[a-zA-Z°/²³^-]{{1,14}}\d?){{0,4}})[\s*.!]*"
+)
+_COUNTS = re.compile(
+    rf"(?P<subject>.{{0,60}}?)\b{_VERB}\s{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}})(?:\sleft)?[\s*.!]*"
+)
+_COUNT = re.compile(rf"{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}}?)(?:\s(?:on|in|at|left)\b[a-zA-Z ]{{0,30}})?[\s*.!]*")
+_ANAPHORA = re.compile(r"\b(?:it|this|that|which|there|these|those|so|then|total|sum|answer)\b", re.I)
+_NO_NOUN = re.compile(r"\A\s(?:more|less|fewer|times|of|per|and|or|is|are|out|divided|than|each)\b|\b(?:than|of)\Z", re.I)
+
+
+def several(clause: str) -> str | None:
+    """`17 chickens, 13 cows`: the amounts of a clause that gives two or more of different things, else None."""
+    if len(re.findall(r"\d+", clause)) < 2 or len(clause) > 300 or _PREMISE.match(clause):
+        return None
+    lead = _LEAD.match(clause)
+    pieces = _SPLIT.split(clause[lead.end() if lead else 0 :].strip())
+    if len(pieces) < 2:
+        return None
+    said = [_SAYS.fullmatch(piece) for piece in pieces]
+    if all(said):
+        subjects = [match["subject"].strip() for match in said if match]
+        if len(set(subjects)) == len(subjects) and not any(map(_ANAPHORA.search, subjects)):
+            return _listed([match for match in said if match])
+        return None
+    first = _COUNTS.fullmatch(pieces[0])
+    counts = [_COUNT.fullmatch(piece) for piece in pieces[1:]]
+    if first is None or not all(counts):
+        return None
+    amounts = [first, *(match for match in counts if match)]
+    nouns = [match["noun"].split()[-1] for match in amounts]
+    measured = any(unit_of(noun) is not None for noun in nouns)
+    return _listed(amounts) if len(set(nouns)) == len(nouns) and not measured else None
+
+
+def _listed(amounts: list[re.Match[str]]) -> str | None:
+    if any(_NO_NOUN.search(match["noun"]) for match in amounts):
+        return None
+    return ", ".join(f"{_number(match)} {_noun(match)}".strip() for match in amounts)
+
+
+def _number(match: re.Match[str]) -> str:
+    return next(group for group in match.groups()[::-1] if group and group[-1:] in "0123456789%")
+
+
+_LAST_WORDS = re.compile(r"\s(?:on|in|at|to|for|from|left|with|after|old|long|wide|tall)\b.*")
+
+
+def _noun(match: re.Match[str]) -> str:
+    return _LAST_WORDS.sub("", match["noun"]).strip()
