@@ -11,7 +11,19 @@ import re
 from typing import NamedTuple
 
 from rsr.verifiers import math_cues as cues
-from rsr.verifiers.math_prose import BOLD, FORMULA, first_value, formula_of, last_value, value_before, with_unit
+from rsr.verifiers import math_said as said
+from rsr.verifiers.math_prose import (
+    BOLD,
+    FORMULA,
+    SPELLED,
+    first_value,
+    formula_of,
+    last_value,
+    spelled,
+    value_before,
+    with_unit,
+)
+from rsr.verifiers.math_parts import parts_by_letter
 from rsr.verifiers.math_results import NUMBER, result_at, which_is
 from rsr.verifiers.math_text import closing, levelled
 
@@ -71,9 +83,14 @@ _FOREIGN = re.compile(r"(?![\u0370-\u03ff])[^\W\d_\x00-\x7f]{2,}")
 _MATHEMATICAL = re.compile(r"[-−+(\[{\\$√π*]*\d|[$\\([{√π]|[a-zA-Z] ?=")
 
 
-def final_answer(text: str) -> Answer | None:
-    """The answer, or None where the response gives none."""
-    text = levelled(text)
+def final_answer(text: str, kind: str = "") -> Answer | None:
+    """The answer, or None where the response gives none.
+
+    Args:
+        text: the response.
+        kind: `polar` (yes, true) or `word` (a name) where the reference is of that kind, else "".
+    """
+    text = _first_turn(levelled(text))
     boxed, box_end = _boxed(text)
     if boxed:
         later = _later(text, box_end)
@@ -81,8 +98,22 @@ def final_answer(text: str) -> Answer | None:
     field = _field(text)
     if field:
         return Answer(_first_expression(field) or field, True)
-    given = _committed(text) or _whole(text) or _weak(text)
+    given = _committed(text) or parts_by_letter(text) or _whole(text) or _weak(text, kind)
     return Answer(_trimmed(given), False) if given and given.strip() else None
+
+
+_NEXT_TURN = re.compile(
+    r"\n\s*(?:\*\*|#{1,4} )?(?:Question|Q|Human|User|Instruction|Input|Example \d+)\s?\d*\s?(?:\*\*)?:|<\|(?:im_start|eot_id|im_end)\|>"
+)
+
+
+def _first_turn(text: str) -> str:
+    """Without the questions that a model goes on to ask and answer itself."""
+    for match in _NEXT_TURN.finditer(text):
+        before = text[: match.start()]
+        if _BOX.search(before) or _FIELD.search(before) or cues.PHRASE.search(before):
+            return before
+    return text
 
 
 _STRAY = re.compile(r"(?:\s|[,;:]|\b(?:and|or|so|but)\b){1,4}\Z")
@@ -257,8 +288,11 @@ def _heads(text: str, match: re.Match[str]) -> bool:
     return text[max(0, match.start() - 6) : match.start()].lower() == "final "
 
 
-def _weak(text: str) -> str | None:
+def _weak(text: str, kind: str) -> str | None:
     """The result that the last sentences give."""
+    word = said.in_words(text, kind)
+    if word:
+        return word
     found = _phrase(text, max(0, len(text) - 1500), strong=False)
     if found:
         following = re.split(r"(?<=[.!?])\s|\n", text[found[1] :])[1:]
@@ -298,6 +332,11 @@ def _first_expression(text: str) -> str | None:
         return worked_out[1]
     if number:
         return _number_with(head, number)
+    words = SPELLED.match(head)
+    if words and " " in head and len(_PROSE.findall(head)) <= 8:
+        return f"{spelled(words)} {head[words.end() :].strip()}".strip()
+    if re.match(r"(?:[A-Za-z]{2,} ){2,}\D{0,20}\d", head) and "\\" not in head and "$" not in head:
+        return last_value(head) or head
     if len(_PROSE.findall(head)) <= 3 and len(head) <= 300 and not _SAYS.search(head):
         return head
     return last_value(_PARAGRAPH.split(text)[0])
@@ -372,6 +411,8 @@ def _whole(text: str) -> str | None:
     if assigned and not _PROSE.search(re.sub(r"\b(?:or|and)\b", "", assigned)) and _ASSIGNED.fullmatch(assigned):
         return assigned
     words = _WORD.findall(_FUNCTIONS.sub("", bare))
+    if re.search(r"[\u0900-\u0eff]", bare) and re.search(r"\d", bare):
+        return None  # a sentence in a script that writes vowels as marks
     if "=" not in bare and len(words) < 2 and not _VERBS.search(bare) and not any(len(word) > 2 for word in words):
         return bare if re.search(r"[\w∅]", bare) else None
     if len(words) <= 4 and len(bare) <= 60 and not _VERBS.search(bare) and "=" not in bare and _BARE.match(bare):

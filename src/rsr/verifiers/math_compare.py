@@ -113,7 +113,7 @@ def no_number(text: str) -> bool:
     """Whether a cleaned text is words that give no value: `awesome`, `half of 20`; not `undefined`, `x + 1`."""
     if not _WORD.search(text) or _WORDS_OF_MATHEMATICS.search(text):
         return False
-    return not is_number(text)
+    return not any(is_number(part) for part in (text, *math_parts.parts_of(text)[1]))
 
 
 def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> bool | None:
@@ -137,7 +137,7 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
     sets = [_NAMED_SETS.get(_bare(body).casefold()) for body in bodies]
     if sets[0] or sets[1]:
         return sets[0] == sets[1]
-    for plain in (_words, math_parts.residues, math_parts.bases, math_parts.ratios):
+    for plain in (math_parts.remainders, _words, math_parts.residues, math_parts.bases, math_parts.ratios):
         verdict = plain(*bodies)
         if verdict is not None:
             return verdict
@@ -165,7 +165,7 @@ def _same_quantity(one: Expression, other: Expression, gold: Fraction, given: Fr
             return False
         gold *= factor
     if gold == given:
-        return not (other.percent and not one.percent and abs(gold) < 1)  # 0.5% is not 0.5
+        return one.percent == other.percent or abs(gold) >= 1  # 0.5% is not 0.5
     if one.percent != other.percent:
         return gold == given * (100 if one.percent else Fraction(1, 100))
     return _rounded(one.body, other.body, gold, given)
@@ -246,6 +246,8 @@ def _words(gold: str, given: str) -> bool | None:
     if plain[0] and len(first) > 3 and not _is_product(first):
         return False if exact(given) is not None else None
     if len(re.findall(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}", _TEXT.sub("", given))) >= 3:
+        if all(map(is_number, math_parts.parts_of(given)[1])):
+            return None
         return False  # a sentence
     return None
 

@@ -147,7 +147,7 @@ CHECKS = re.compile(
 """A sentence that works backwards."""
 
 CLAUSE = re.compile(
-    r"(?:,\s|;\s|\s)(?:and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|which means|which leaves"
+    r"(?:,\s|;\s|\s)(?:and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|which means|which leaves(?! (?:at|for|from|on|in)\b)"
     r"|which gives|which makes|that is|i\.e\.|for a total of|this means|it follows that|we get|we have|then"
     r"|resulting in"
     r"|we find|we obtain)\b,?(?!\s(?:that|many|much|far|long)\b|(?<!, so)\sthe\b)|;\s|\\(?:implies|Rightarrow|therefore)\b|⇒"
@@ -179,7 +179,7 @@ COMMITS = re.compile(
 """What stands right before a number that a sentence commits to."""
 
 ASIDE = re.compile(
-    r"(?:\b(?:of|of (?:the|these|those|his|her|their|all)|out of|from|from the|per|than|by|with|with the|after"
+    r"(?:\b(?:of|of (?:the|these|those|his|her|their|all)|out of|from|from the|per|than(?: [a-z]+['’]s| his| her| the)?|by|with|with the|after"
     r"|before|if"
     r"|every|the|these|those|all|when|between|among|step|steps?|problem|question|mod|base|until|to reach|over|minus"
     r"|(?<!\bhas )(?<!\bhave )(?<!\bhad )(?<!\bneeds )(?<!\bneed )(?<!\bgoing )(?<!\bable )to (?!be\b|equal\b)[a-z]{3,12}|another|first|last|next|than the|page"

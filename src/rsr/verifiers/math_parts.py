@@ -203,3 +203,35 @@ def interval(text: str) -> tuple[str, str] | None:
     if sign[0] == "<" or sign == "\\le":
         return name, f"(-\\infty,{bound.strip()}{')' if strict else ']'}"
     return name, f"{'(' if strict else '['}{bound.strip()},\\infty)"
+
+
+_LETTER = re.compile(r"(?:\A|[\s,;]{1,4}|\s?\\text\s?\{\s?(?=\())\**\(?([a-e])\)\**[}:.]?\s?(?=\S)")
+
+
+def parts_by_letter(text: str) -> str | None:
+    """A text that is nothing but answers to the parts of a question: `(a) 14 (b) 3/5`; None for anything else."""
+    text = text.strip()
+    if len(text) > 300 or not re.match(r"\W{0,6}a\)", text):
+        return None
+    labels = list(_LETTER.finditer(text))
+    if len(labels) < 2 or [label[1] for label in labels] != [*"abcde"[: len(labels)]]:
+        return None
+    ends = [label.start() for label in labels[1:]] + [len(text)]
+    values = [text[label.end() : end].strip(" ,;.\n$*") for label, end in zip(labels, ends, strict=True)]
+    return ", ".join(values) if all(0 < len(value) <= 60 and "\n" not in value for value in values) else None
+
+
+_REMAINDER = re.compile(
+    r"(\d{1,30})\s?(?:,?\s?(?:with |and )?(?:a )?(?:\\text\s?\{\s?)?(?:remainder(?: of| is)?|[Rr]\.?)\s?\}?)\s?(\d{1,30})"
+)
+
+
+def remainders(gold: str, given: str) -> bool | None:
+    """`7 R 3`, `7 remainder 3`, `7, 3`; None where neither has a remainder."""
+    first, second = _REMAINDER.fullmatch(gold), _REMAINDER.fullmatch(given)
+    if first is None and second is None:
+        return None
+    pairs = [
+        match.groups() if match else tuple(parts_of(text)[1]) for match, text in ((first, gold), (second, given))
+    ]
+    return pairs[0] == pairs[1]

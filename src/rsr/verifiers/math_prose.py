@@ -63,7 +63,7 @@ _GROUPED = re.compile(r"(?<![\w.,])\d{1,2}(?:,\d{2})+,\d{3}(?![\w,]\d)|(?<![\w.,
 _BASED = re.compile(r"(?<![\w.])[0-9A-F]{1,30}_\{?\d{1,2}\}?(?!\w)")
 _JOINT = re.compile(r"[\s$]*(?:,|;|,?\s?and|,?\s?or|und|et|y|e|和|&)[\s$]*")
 _BY = re.compile(r"\s(?:by|x|×)\s")
-_SPELLED = re.compile(
+SPELLED = re.compile(
     r"\b(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:one|two|three|four|five|six|seven"
     r"|eight|nine))?"
     r"|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|(?:thir|four|fif|six|seven|eigh|nine)teen|zero"
@@ -122,22 +122,15 @@ def with_unit(text: str, end: int) -> int:
     return end
 
 
-def last_value(text: str, kind: str = "") -> str | None:
-    """The value of the last sentence that concludes, or None.
-
-    Args:
-        text: the response.
-        kind: `polar` or `word` where the reference is of that kind (`math_said.word_of`), else "".
-    """
+def last_value(text: str) -> str | None:
+    """The value of the last sentence that concludes, or None."""
     sentences = _sentences(text[-1500:])[-7:]
     for at in range(len(sentences) - 1, -1, -1):
         sentence = sentences[at]
         doubtful = cues.DOUBT.search(sentence) is not None
-        word = _in_words(sentence, kind) if kind and not doubtful else None
-        if word:
-            return word
-        if not re.search(r"[\d$\\]", sentence) and not _SPELLED.search(sentence):
-            word = None if doubtful else _in_words(sentence, "word" if cues.CONCLUDES.match(sentence) else "")
+        if not re.search(r"[\d$\\]", sentence) and not SPELLED.search(sentence):
+            named = said.word_of(sentence, "word") if cues.CONCLUDES.match(sentence) else None
+            word = None if doubtful else said.polar(sentence) or said.predicate(sentence) or named
             if word:
                 return word
             continue
@@ -154,10 +147,6 @@ def last_value(text: str, kind: str = "") -> str | None:
         if found is not None:
             return found or None
     return None
-
-
-def _in_words(sentence: str, kind: str) -> str | None:
-    return said.polar(sentence) or said.predicate(sentence) or (said.word_of(sentence, kind) if kind else None)
 
 
 def _sentences(text: str) -> list[str]:
@@ -273,7 +262,7 @@ def _candidates(clause: str) -> list[Candidate]:
         found = [one for one in found if one not in inside]
         found.append(Candidate(f"{match[1]}/{match[2]}", match.start(), match.end()))
     if not found:
-        found = [Candidate(spelled(match), match.start(), match.end()) for match in _SPELLED.finditer(clause)]
+        found = [Candidate(spelled(match), match.start(), match.end()) for match in SPELLED.finditer(clause)]
     if not found:
         found = [Candidate(match[1], match.start(), match.end()) for match in _ORDINAL.finditer(clause)]
     return _compounds(clause, sorted(found, key=lambda candidate: candidate.start))

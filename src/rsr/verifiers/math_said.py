@@ -64,10 +64,24 @@ def word_of(sentence: str, kind: str) -> str | None:
     return next(group for group in match.groups() if group) if match else None
 
 
+def in_words(text: str, kind: str) -> str | None:
+    """What the last sentence of a kind says, or the first of a response that begins with yes or no."""
+    if not kind:
+        return None
+    sentences = [one for one in _SENTENCE.split(text[-3000:]) if one.strip()]
+    for sentence in reversed(sentences[-12:] if kind == "polar" else sentences[-1:]):
+        word = word_of(sentence, kind)
+        if word:
+            return word
+    return polar(text) if kind == "polar" else None
+
+
+_SENTENCE = re.compile(r"(?<=[.!?])\s|\n")
 _VALUE = rf"\$?({NUMBER})\\?%?\$?"
 _SPLIT = re.compile(r",\sand\s|\sand\s|,\s|;\s(?:and\s)?|,?\swhile\s")
 _LEAD = re.compile(
-    r"\A[\s*_#>-]*(?:(?:so|thus|therefore|hence|finally|altogether|in total|in conclusion|this means(?: that)?)\b,?\s?)?"
+    r"\A[\s*_#>-]*(?:(?:so|thus|therefore|hence|finally|altogether|in total|in conclusion|this means(?: that)?)\b,?\s?)?",
+    re.I,
 )
 _VERB = (
     r"(is|are|was|were|will be|has|have|had|gets?|got|costs?|weighs?|needs?|earns?|earned|receives?|received|pays?|paid"
