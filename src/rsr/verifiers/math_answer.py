@@ -335,7 +335,7 @@ def _first_expression(text: str) -> str | None:
     words = SPELLED.match(head)
     if words and " " in head and len(_PROSE.findall(head)) <= 8:
         return f"{spelled(words)} {head[words.end() :].strip()}".strip()
-    if re.match(r"(?:[A-Za-z]{2,} ){2,}\D{0,20}\d", head) and "\\" not in head and "$" not in head:
+    if re.match(r"(?:[A-Za-z]{2,} ){2,}\D{0,20}\d", head) and not re.search(r"[\\$]|\bof\b", head):
         return last_value(head) or head
     if len(_PROSE.findall(head)) <= 3 and len(head) <= 300 and not _SAYS.search(head):
         return head

@@ -48,6 +48,8 @@ def equal(gold: str, given: str, algebra: Equal | None = None) -> bool | None:
     if sides[0] and sides[1]:
         return _unordered(_BY.split(sides[0][0]), _BY.split(sides[1][0]), algebra)
     one, other = parsed(gold), parsed(given)
+    if one.name and other.name and ("\\equiv" in gold) != ("\\equiv" in given):
+        return False
     if one.name and other.name and one.name != other.name and "=" in gold and "=" in given:
         return _same_body(one, other, algebra) is True and _same_name(one.name, other.name)
     if bool(one.name) != bool(other.name) and "=" in one.body + other.body and "=" in gold and "=" in given:
@@ -83,13 +85,13 @@ def _other_reading(gold: str, given: str) -> tuple[str, str] | None:
     changed = False
     texts = []
     for text, partner in ((gold, given), (given, gold)):
-        new = text
+        new = math_parts.plainer(text, partner)
         label = _LABELLED.fullmatch(text)
         if label and not _LABELLED.fullmatch(partner):
             letter, rest = label[1] or label[3], label[2] or label[4]
             new = letter if partner.strip("() .").removeprefix("\\text{(").rstrip(")}") == letter else rest
-        elif _COMMA_DECIMAL.fullmatch(text) and exact(_untexted(parsed(partner).body)) is not None:
-            new = text.replace(".", "").replace(" ", "").replace(",", ".")
+        elif "," in text and _COMMA_DECIMAL.fullmatch(body := parsed(text).body) and is_number(partner):
+            new = body.replace(".", "").replace(" ", "").replace(",", ".") + text[len(body) :]
         changed = changed or new != text
         texts.append(new)
     return (texts[0], texts[1]) if changed else None
@@ -256,6 +258,7 @@ def _is_product(text: str) -> bool:
     return len(set(text)) == len(text) and len(text) < 5
 
 
+_MANY = re.compile(r"(?:there are )?(?:infinitely many|an infinite number of)(?: [a-z]+)?\Z")
 _SAME_WORDS = {"true": "yes", "false": "no", "does not exist": "dne", "doesn't exist": "dne"}
 _REALS = (
     "allrealnumbers allreals realnumbers therealnumbers allx x\\in\\mathbb{r} \\mathbb{r} \\r \\reals"
@@ -269,7 +272,7 @@ _NAMED_SETS = dict.fromkeys(_REALS.split(), "reals") | dict.fromkeys(_NOTHING.sp
 
 
 def _folded(text: str) -> str:
-    text = " ".join(text.casefold().split())
+    text = _MANY.sub("infinitely many", " ".join(text.casefold().split()))
     return _SAME_WORDS.get(text, text.removeprefix("the "))
 
 
@@ -322,7 +325,8 @@ def _collections(gold: str, given: str, algebra: Equal | None) -> bool | None:
         math_parts.distinct(parts) if not brackets else parts for brackets, parts in ((kind, first), (other, second))
     ]
     if [len(parts) for parts in distinct] == [1, 1] and len(first) + len(second) > 2:
-        return equal(distinct[0][0], distinct[1][0], algebra)
+        verdicts = [equal(distinct[0][0], part, algebra) for part in second]
+        return True if True in verdicts else verdicts[0]
     first, second = distinct
     if len(first) < 2 and len(second) < 2 and not (kind == other == "{}"):
         if kind and kind == other:

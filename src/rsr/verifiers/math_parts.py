@@ -11,6 +11,7 @@ from typing import Any
 
 from rsr.verifiers.math_numbers import exact
 from rsr.verifiers.math_text import closing, parsed
+from rsr.verifiers.math_units import unit as unit_of
 
 _MATRIX = re.compile(r"\\begin\s?\{([pbvBV]?matrix|array|cases)\}(?:\{[clr| ]+\})?(.*)\\end\s?\{\1\}", re.S)
 _BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?\s?_\s?(?:\{\s?(?:\\text\s?\{)?\s?)?(\d{1,2}|two|eight|ten|sixteen)\b[\s}]*")
@@ -101,8 +102,9 @@ def distinct(parts: list[str]) -> list[str]:
     values: dict[Any, str] = {}
     for part in parts:
         one = parsed(part)
-        value = exact(one.body)
-        values.setdefault(part if value is None else value / 100 if one.percent else value, part)
+        value, measure = exact(one.body), unit_of(one.unit) if one.unit else None
+        key: Any = part if value is None else value / 100 if one.percent else value
+        values.setdefault((key * measure.factor, measure.dimension) if value is not None and measure else key, part)
     return list(values.values())
 
 
@@ -235,3 +237,35 @@ def remainders(gold: str, given: str) -> bool | None:
         match.groups() if match else tuple(parts_of(text)[1]) for match, text in ((first, gold), (second, given))
     ]
     return pairs[0] == pairs[1]
+
+
+_BUILDER = re.compile(
+    r"\\?\{\s?([a-z])\s?(?:\\in\s?\\mathbb\s?\{?\s?[RZNQ]\s?\}?\s?)?(?:\\mid|\\vert|:|\|)\s?(.{1,120}?)\s?\\?\}"
+)
+_WHERE = r"(?:\\text\s?\{\s?,?\s?(?:where|for|with)?\s?(?:all|any|every|some)?[a-z ]{0,30}\}|where|with|for(?: all| any| every| some)?)"
+_DOMAIN = (
+    r"(?:\\in\s?(?:\\mathbb\s?\{?\s?[NZRQC]|[NZRQC])\s?\}?[^,;]{0,8}|\\ne\s?-?\d{1,9}|(?:\\ge|>=?)\s?[01]"
+    r"|\\text\s?\{\s?is (?:an?|any) [a-z -]{3,30}\}|is (?:an?|any) [a-z -]{3,30})"
+)
+_QUALIFIER = re.compile(
+    rf"\s?(?:[,;]\s?|(?=\(|\\text|where|with|for)){_WHERE}?\s?\(?(?P<letter>[a-z])\s?{_DOMAIN}\)?\Z"
+    rf"|\s?,?\s?(?:\\text\s?\{{\s?,?\s?for (?:all|any|every)\b[a-z ]{{0,30}}\}}|for (?:all|any|every)(?: real| positive| integers?| numbers?){{0,3}})\s?(?P<all>[a-z]?)\Z"
+)
+
+
+def plainer(text: str, partner: str) -> str:
+    r"""A text without what its partner leaves unsaid: `\{x \mid x > 1\}`, `, k \in \mathbb{Z}`, `(a) 14 (b) 3/5`."""
+    if len(text) > 400:
+        return text
+    if "{" in text and (built := _BUILDER.fullmatch(text)) and (is_relation(built[2]) or "=" in built[2]):
+        return built[2]
+    if text.startswith(("(a)", "a)", "\\text")) and (listed := parts_by_letter(text)):
+        return listed
+    found = _QUALIFIER.search(text)
+    if found is None or _QUALIFIER.search(partner):
+        return text
+    main = text[: found.start()].strip()
+    letter = found["letter"] or found["all"]
+    unknown = letter and not re.search(rf"(?<![a-zA-Z\\]){letter}(?![a-zA-Z])", main)
+    bounded = "\\ge" in found[0] or ">" in found[0]
+    return text if not main or unknown or is_relation(main) or (bounded and "=" not in main) else main

@@ -31,7 +31,7 @@ _NAMED = re.compile(
     r"(?:\*\*([A-Za-z][^*\n]{0,40}?)\.?\*\*|([A-Z][a-z]+(?:\s[A-Z][a-z]+)?))[\s.!]*\Z"
 )
 _NAME_FIRST = re.compile(
-    r"(?:\A|[,:]\s|\b(?:so|thus|therefore|hence|that)\s)\**([A-Z][a-z]+)\**\s(?:is|was|has|must be|finished|won|got|came)\s"
+    r"(?:\A|[,:]\s|\b(?i:so|thus|therefore|hence|that)\s)\**([A-Z][a-z]+)\**\s(?:is|was|has|must be|finished|won|got|came)\s"
     r"(?:in\s)?(?:the|first|last|second|third)\b[^.,;]{0,60}[.!]?\s*\Z"
 )
 
@@ -95,6 +95,7 @@ _COUNTS = re.compile(
     rf"(?P<subject>.{{0,60}}?)\b{_VERB}\s{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}})(?:\sleft)?[\s*.!]*"
 )
 _COUNT = re.compile(rf"{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}}?)(?:\s(?:on|in|at|left)\b[a-zA-Z ]{{0,30}})?[\s*.!]*")
+_FRAME = re.compile(r"(?:to|after|before|for|in|with|at|by|every|each|per)\b", re.I)
 _ANAPHORA = re.compile(r"\b(?:it|this|that|which|there|these|those|so|then|total|sum|answer)\b", re.I)
 _NO_NOUN = re.compile(r"\A\s(?:more|less|fewer|times|of|per|and|or|is|are|out|divided|than|each)\b|\b(?:than|of)\Z", re.I)
 
@@ -104,8 +105,9 @@ def several(clause: str) -> str | None:
     if len(re.findall(r"\d+", clause)) < 2 or len(clause) > 300 or _PREMISE.match(clause):
         return None
     lead = _LEAD.match(clause)
-    pieces = _SPLIT.split(clause[lead.end() if lead else 0 :].strip())
-    if len(pieces) < 2:
+    body = clause[lead.end() if lead else 0 :].strip()
+    pieces = _SPLIT.split(body)
+    if len(pieces) < 2 or _FRAME.match(body):
         return None
     said = [_SAYS.fullmatch(piece) for piece in pieces]
     if all(said):

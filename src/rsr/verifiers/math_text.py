@@ -209,7 +209,8 @@ _NAME = re.compile(
 )
 _LEADING = re.compile(
     r"(?:\\text\s?\{[^{}]{0,60}(?:\bis|\bare|:|=)\s?\}|\\approx|\\simeq|=|:|USD|EUR|US|Rs\.?|€|£|¥|₹|about"
-    r"|approximately|roughly|exactly)\s?"
+    r"|approximately|roughly|exactly|(?:\\text\s?\{\s?)?all (?:(?:real|positive|odd|even|prime) )*(?:primes|integers|numbers|values)(?: of)?"
+    r"\s?\}?(?=\s[a-z$\\]))\s?"
 )
 _TEXT = re.compile(r"\\text\s?\{([^{}]*)\}")
 _POWER = r"\^\s?\{?-?[123]\}?"

@@ -128,14 +128,15 @@ def compound(text: str) -> tuple[Fraction, str] | None:
     """The amount of `5 hours and 30 minutes`, in its base unit, and that unit; None for anything else."""
     if text[:1] not in _STARTS or text.isdigit() or len(text) > 100:
         return None
-    total, kind, at, count = Fraction(0), "", 0, 0
+    total, kind, at, count, last = Fraction(0), "", 0, 0, Fraction(0)
     text = re.sub(r"\\text\s?\{([^{}]*)\}", r" \1 ", text)
     text = " ".join(text.split())
     while at < len(text):
         match = _AMOUNT.match(text, at)
         found = _named(match[2]) if match else None
-        if match is None or found is None or (kind and found[1] != kind):
+        if match is None or found is None or (kind and (found[1] != kind or found[0] >= last)):
             return None
+        last = found[0]
         total += Fraction(match[1]) * found[0]
         kind, count = found[1], count + 1
         joint = _AND.match(text, match.end())
