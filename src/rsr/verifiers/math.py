@@ -143,6 +143,8 @@ def _kind(golds: tuple[str, ...]) -> str:
     words = [re.sub(r"\\text\s?\{([^{}]*)\}", r"\1", gold).strip() for gold in golds]
     if all(word.casefold() in _POLAR for word in words):
         return "polar"
+    if all(re.fullmatch(r"(?:mon|tues|wednes|thurs|fri|satur|sun)day", word, re.I) for word in words):
+        return "day"
     return "word" if all(re.fullmatch(r"[^\W\d_]{3,20}(?: [^\W\d_]{2,20})?", word) for word in words) else ""
 
 

@@ -344,7 +344,7 @@ def _first_expression(text: str) -> str | None:
 
 def _number_with(head: str, number: re.Match[str]) -> str:
     """A number with what belongs to it: its unit, more numbers, the rest of its expression."""
-    if _REMARK.match(head, number.end()):
+    if _REMARK.match(head, number.end()) or re.match(r":\s+[^\d\s]", head[number.end() :]):
         return number[0]
     other = _ALSO.match(head, number.end())
     if other:

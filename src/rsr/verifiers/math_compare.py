@@ -283,7 +283,9 @@ def _intervals(gold: str, given: str, algebra: Equal | None) -> bool | None:
         return first[0] == second[0] and equal(first[1], second[1], algebra)
     one, other = first[1] if first else gold, second[1] if second else given
     kinds = [math_parts.parts_of(text)[0] for text in (one, other)]
-    if (first or second) and all(kind in ("()", "[]", "(]", "[)") for kind in kinds):
+    if (first or second) and all(
+        kind in ("()", "[]", "(]", "[)") or "\\cup" in text for kind, text in zip(kinds, (one, other), strict=True)
+    ):
         return equal(one, other, algebra)
     return None
 

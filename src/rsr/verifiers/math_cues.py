@@ -142,9 +142,18 @@ EXPLAINS = re.compile(
 """A sentence that explains what was concluded before it."""
 
 CHECKS = re.compile(
-    r"\A[\s*_#>(-]*(?:check|to (?:check|verify|confirm)|verification|sanity check|double-check|as a check)\b", re.I
+    r"\A[\s*_#>(-]*(?:(?:to )?(?:double-?)?check|to (?:verify|confirm)|verification|sanity check|as a check|i hope|hope this"
+    r"|let me know|feel free|would you like|do you want|if you(?:['’]d| would| want| need| have| like))\b",
+    re.I,
 )
-"""A sentence that works backwards."""
+"""A sentence that works backwards, or only talks to the reader."""
+
+PREMISE = re.compile(
+    r"\A\s*(?:since|as|because|when|if|given that|given)\b.*?,\s(?=(?:the|there|we|it|he|she|they|you|this|each|his|her|their"
+    r"|an?|all|only|both)\b)",
+    re.I | re.S,
+)
+"""What a sentence presupposes: `Since the discriminant is 16 > 0,`."""
 
 CLAUSE = re.compile(
     r"(?:,\s|;\s|\s)(?:and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|which means|which leaves(?! (?:at|for|from|on|in)\b)"
@@ -160,7 +169,7 @@ REASON = re.compile(
     r",?\s(?:because|since|as (?:the|there|we|it|each|he|she|they)|given that|due to|where|assuming|if|when"
     r"|attained|achieved"
     r"|(?:which )?occur(?:s|ring)|obtained|(?:and |but )?not(?= (?:just )?[$€£]?\d)|rather than|instead of"
-    r"|unlike|compared (?:to|with)|from [$€£]?\d[\d,.]* to|to (?:get|have|earn|achieve|reach|keep) (?:an?|his|her|their|its|the)"
+    r"|unlike|compared (?:to|with)|from [$€£]?\d[\d,.]* to|(?:after|before|by|while|when) [a-z]{2,12}ing|to (?:get|have|earn|achieve|reach|keep) (?:an?|his|her|their|its|the)"
     r"|(?:which is |or )?(?:approximately|about|roughly)(?= [$€£]?\d))\b|\s?≈",
     re.I,
 )

@@ -130,7 +130,7 @@ def union(text: str) -> list[str]:
 
 def is_relation(text: str) -> bool:
     """Whether a text is an inequality."""
-    return re.search(r"[<>]|\\le|\\ge", text) is not None
+    return re.search(r"[<>]|\\le|\\ge|\\ne(?![a-z])", text) is not None
 
 
 def parts_of(text: str) -> tuple[str, list[str]]:
@@ -183,6 +183,7 @@ _ANY = r"(<=?|>=?|\\le(?![a-z])|\\ge(?![a-z]))"
 _BETWEEN = re.compile(rf"{_NUMERAL}{_LESS}\s?([a-zA-Z])\s?{_LESS}{_NUMERAL}")
 _RIGHT = re.compile(rf"([a-zA-Z])\s?{_ANY}{_NUMERAL}")
 _LEFT = re.compile(rf"{_NUMERAL}{_ANY}\s?([a-zA-Z])")
+_HOLE = re.compile(r"([a-zA-Z])\s?\\ne\s?(-?\d{1,9}(?:/\d{1,9})?)")
 _TURNED = {"<": ">", "<=": ">=", "\\le": "\\ge", ">": "<", ">=": "<=", "\\ge": "\\le"}
 
 
@@ -194,6 +195,9 @@ def interval(text: str) -> tuple[str, str] | None:
     if between:
         low, first, name, second, high = between.groups()
         return name, f"{'(' if first == '<' else '['}{low.strip()},{high.strip()}{')' if second == '<' else ']'}"
+    hole = _HOLE.fullmatch(text)
+    if hole:
+        return hole[1], f"(-\\infty,{hole[2]})\\cup ({hole[2]},\\infty)"
     right, left = _RIGHT.fullmatch(text), _LEFT.fullmatch(text)
     if right:
         name, sign, bound = right.groups()

@@ -24,7 +24,7 @@ FORMULA = re.compile(
 )
 BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*|__([^_\n]{1,200})__")
 _NUMBER = re.compile(r"(?<![\w.])" + NUMBER)
-_SENTENCES = re.compile(r"(?<=[.!?。！？])(?=\s|[A-Z\u4e00-\u9fff])(?<!\b[A-Zv]\.)(?<!\bvs\.)(?<!\bapprox\.)|\n")
+_SENTENCES = re.compile(r"(?<=[.!?。！？])(?=\s|[A-Z\u4e00-\u9fff])(?<!\b[A-Zv]\.)(?<!\bvs\.)(?<!\bapprox\.)(?<!\b[ap]\.m\.(?=\s[a-z]))|\n")
 _ATOM = (
     r"(?:√?\d++(?:\.\d++)?|(?:sqrt|sin|cos|tan|cot|sec|csc|ln|log|exp|pi)(?![a-zA-Z])|[a-zA-Z](?![a-zA-Z'’])|[πθ√∞])"
 )
@@ -49,6 +49,7 @@ _LATEX = re.compile(  # without dollars
 _CLOCK = re.compile(r"(?<![\w:.])\d{1,2}(?::\d{2}){1,2}\s?[ap]\.?m\b\.?", re.I)
 _MIXED = re.compile(r"(?<![\w./])[-−]?\d{1,9}\s\d{1,4}/\d{1,4}(?![\w/])")
 _RATIO = re.compile(r"(?<![\w.:])\d+(?:\.\d+)?(?:\s?:\s?\d+(?:\.\d+)?){1,3}(?![\w:])|(?<=is )\d+ to \d+(?!\w)")
+_EXCEPT = re.compile(r"\bexcept (?:for |when |at )?\$?\Z")
 _OUT_OF = re.compile(r"(?<![\w.])(\d{1,9}) out of (?:every )?(\d{1,9})(?=[.,;!]?(?:\s|\Z))(?! [a-z])")
 _ONE_IN = re.compile(r"(?<![\w.])(\d{1,9}) in (?:every )?(\d{1,9})(?=[.,;!]?(?:\s|\Z))")
 _CHANCE = re.compile(r"\b(?:probability|chances?|odds|likelihood|proportion)\b", re.I)
@@ -62,6 +63,10 @@ _SCALED = re.compile(
 _GROUPED = re.compile(r"(?<![\w.,])\d{1,2}(?:,\d{2})+,\d{3}(?![\w,]\d)|(?<![\w.,])\d{1,3}(?:\.\d{3})+,\d{2}(?!\d)")
 _BASED = re.compile(r"(?<![\w.])[0-9A-F]{1,30}_\{?\d{1,2}\}?(?!\w)")
 _JOINT = re.compile(r"[\s$]*(?:,|;|,?\s?and|,?\s?or|und|et|y|e|和|&)[\s$]*")
+_ATTRIBUTE = re.compile(
+    r",?\sand\s(?:an?\s|the\s|its\s)?(?:center|radius|diameter|length|width|height|slope|[xy]?-?intercept|mean|median|mode|variance"
+    r"|area|perimeter|modulus|argument|vertex|focus|amplitude|period|remainder)\s(?:of\s|is\s)?\$?"
+)
 _BY = re.compile(r"\s(?:by|x|×)\s")
 SPELLED = re.compile(
     r"\b(?:(?:twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety)(?:[- ](?:one|two|three|four|five|six|seven"
@@ -130,7 +135,7 @@ def last_value(text: str) -> str | None:
         doubtful = cues.DOUBT.search(sentence) is not None
         if not re.search(r"[\d$\\]", sentence) and not SPELLED.search(sentence):
             named = said.word_of(sentence, "word") if cues.CONCLUDES.match(sentence) else None
-            word = None if doubtful else said.polar(sentence) or said.predicate(sentence) or named
+            word = None if doubtful else said.polar(sentence) or said.predicate(sentence) or said.nothing(sentence) or named
             if word:
                 return word
             continue
@@ -188,7 +193,9 @@ def _value(sentence: str) -> str | None:
             after = sentence[sentence.rfind(bold[-1]) + len(bold[-1]) :]
             unit = with_unit(after.lstrip("*_"), 0) if inner[-1:].isdigit() else 0
             return inner + " " + after.lstrip("*_")[:unit].strip() if unit else inner
-    clauses = [clause for clause in cues.CLAUSE.split(sentence) if clause]
+    premise = cues.PREMISE.match(sentence)
+    clauses = [sentence[: premise.end()]] if premise else []
+    clauses += [clause for clause in cues.CLAUSE.split(sentence[premise.end() if premise else 0 :]) if clause]
     amounts = said.several(clauses[-1]) if clauses else None
     if amounts:
         return amounts
@@ -232,7 +239,7 @@ def _right_side(clause: str) -> str | None:
     if not re.search(r"\w", right) or _PROSE.search(right):
         return None
     again = re.search(
-        r"(?:\A|[^\w])([a-zA-Z]\w?\s?=\s?[^=]{1,40}?(?:,|\bor\b|\band\b)\s?[a-zA-Z]\w?\s?=\s?)\Z", sides + "="
+        r"(?:\A|[^\w])([^\W\d]\w?\s?=\s?[^=]{1,40}?(?:,|\bor\b|\band\b)\s?[^\W\d]\w?\s?=\s?)\Z", sides + "="
     )
     if again:
         return f"{again[1]}{right}"
@@ -255,6 +262,8 @@ def _candidates(clause: str) -> list[Candidate]:
             if pattern is _EXPRESSION and not re.search(r"\d|[a-zA-Z].*[a-zA-Z]", text):
                 continue
             text = _evaluated(text)
+            if _EXCEPT.search(clause, 0, match.start()):
+                text = "\\ne".join(text.rsplit("=", 1)) if "=" in text else f"x \\ne {text}"
             found.append(Candidate(text, match.start(), match.end()))
             taken.append((match.start(), match.end()))
     for match in (*_OUT_OF.finditer(clause), *(_ONE_IN.finditer(clause) if _CHANCE.search(clause) else ())):
@@ -311,6 +320,8 @@ def _chosen(clause: str, found: list[Candidate]) -> str | None:
     for number in range(1, len(found)):  # "of 4 and 6"
         if _JOINT.fullmatch(clause, found[number - 1].end, found[number].start):
             weights[number] = weights[number - 1]
+        elif _ATTRIBUTE.fullmatch(clause, found[number - 1].end, found[number].start):
+            return f"{_chosen(clause, found[:number])}, {found[number].text}"
     best = max(weights)
     at = len(weights) - 1 - weights[::-1].index(best)
     if at > 0 and found[at - 1].text[-1:].isalpha() and _BY.fullmatch(clause, found[at - 1].end, found[at].start):

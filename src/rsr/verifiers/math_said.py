@@ -12,7 +12,7 @@ from rsr.verifiers.math_units import unit as unit_of
 
 _PREMISE = re.compile(r"\A[\s*_#>-]*(?:since|if|when|as|because|suppose|assume|let|note|given|where|while)\b", re.I)
 _END = r"(?=[\s*_$]*(?:[.!:;]|,?\s(?:since|because|as|for|so it)\b|,\s(?:i\.e|that is|meaning)|\Z))"
-_BE = r"\b(?:is|are|be|was|were|equals|becomes|falls on|lands on|is on|be on)\b[\s*_]*(?:(?:also|therefore|thus|indeed|always|actually)\s)?"
+_BE = r"(?:['’]s\b|\b(?:is|are|be|was|were|equals|becomes|falls on|lands on|is on|be on)\b)[\s*_]*(?:(?:also|therefore|thus|indeed|always|actually)\s)?"
 _DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _PREDICATE = re.compile(
     rf"{_BE}(?:(?:an?|the)\s)?(undefined|indeterminate|infinity|infinite|unbounded|true|false|odd|even|divergent|convergent"
@@ -27,13 +27,18 @@ _CAPITALS = re.compile(r"[0-9A-Z]{2,}")
 _POLAR = re.compile(r"\A[\s*_#>]*(yes|no)\b[*_]*(?=[,.!;:]|\s?[-—–]|\s*\Z)", re.I)
 _CLAIM = re.compile(r"\b(?:is|are|was)\s(?:indeed |actually |therefore )?\**(true|false)\b", re.I)
 _NAMED = re.compile(
-    r"\b(?:is|are|was|be|in|on|by|goes to)\s+(?:(?:the|a|an)\s)?"
-    r"(?:\*\*([A-Za-z][^*\n]{0,40}?)\.?\*\*|([A-Z][a-z]+(?:\s[A-Z][a-z]+)?))[\s.!]*\Z"
+    r"\b(?:is|are|was|were|be|in|on|by|goes to)\s+(?:(?:the|a|an)\s)?"
+    r"(?:\*\*([A-Za-z][^*\n]{0,40}?)\.?\*\*|([A-Z][a-z]+(?:\s[A-Z][a-z]+)?))(?:[\s.!]*\Z|,\s(?:with|which|who|because|since|as)\b)"
 )
-_NAME_FIRST = re.compile(
-    r"(?:\A|[,:]\s|\b(?i:so|thus|therefore|hence|that)\s)\**([A-Z][a-z]+)\**\s(?:is|was|has|must be|finished|won|got|came)\s"
-    r"(?:in\s)?(?:the|first|last|second|third)\b[^.,;]{0,60}[.!]?\s*\Z"
+_ADJECTIVE = re.compile(
+    r"\b(?:is|are|was|were|be|called)\s+(?:(?:an?|the|also|therefore|indeed)\s)?\*{0,2}([a-z][a-z-]{2,20})\*{0,2}"
+    r"(?:\s(?:triangle|angle|number|function|polygon))?(?:[\s.!]*\Z|,\s(?:with|which|because|since|as)\b|\s(?:because|since)\b)"
 )
+_NAME = re.compile(r"(?<![a-zA-Z])[A-Z][a-z]+\b")
+_NO_NAME = re.compile(
+    r"(?:So|Thus|Therefore|Hence|The|This|That|It|He|She|They|We|In|On|At|If|Since|Then|And|But|Finally|Answer|After|Because|As|For)\Z"
+)
+_DAYS = re.compile(rf"\b{_DAY}\b", re.I)
 
 
 def predicate(clause: str) -> str | None:
@@ -59,9 +64,26 @@ def word_of(sentence: str, kind: str) -> str | None:
     if kind == "polar":
         claim = None if _PREMISE.match(sentence) else _CLAIM.search(sentence)
         return polar(sentence) or (claim[1] if claim else None)
-    match = None if _PREMISE.match(sentence) and "," not in sentence else _NAMED.search(sentence)
-    match = match or _NAME_FIRST.search(sentence)
-    return next(group for group in match.groups() if group) if match else None
+    if kind == "day":
+        days = {day.casefold() for day in _DAYS.findall(sentence)}
+        return predicate(sentence) or (days.pop() if len(days) == 1 else None)
+    if _PREMISE.match(sentence) and "," not in sentence:
+        return None
+    match = _NAMED.search(sentence) or _ADJECTIVE.search(sentence)
+    if match:
+        return next(group for group in match.groups() if group)
+    names = {name for name in _NAME.findall(sentence) if not _NO_NAME.match(name)}
+    return names.pop() if len(names) == 1 and kind == "word" else None
+
+
+def nothing(sentence: str) -> str | None:
+    """`0` of `No apples are left.`"""
+    return "0" if _NOTHING.search(sentence) else None
+
+
+_NOTHING = re.compile(
+    r"\b(?:no|none|nothing)\b[^.,;]{0,40}\b(?:left|remain|remains|remaining|over)\b|\b(?:left with|has) (?:nothing|none)\b", re.I
+)
 
 
 def in_words(text: str, kind: str) -> str | None:
@@ -92,9 +114,13 @@ _SAYS = re.compile(
     rf"{_VALUE}(?P<noun>(?:\s[a-zA-Z°/²³^-]{{1,14}}\d?){{0,4}})[\s*.!]*"
 )
 _COUNTS = re.compile(
-    rf"(?P<subject>.{{0,60}}?)\b{_VERB}\s{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}})(?:\sleft)?[\s*.!]*"
+    rf"(?P<subject>[^\d]{{0,60}}?)\b[a-z]+\s{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}})(?:\sleft)?[\s*.!]*"
 )
 _COUNT = re.compile(rf"{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}}?)(?:\s(?:on|in|at|left)\b[a-zA-Z ]{{0,30}})?[\s*.!]*")
+_SHARED = re.compile(
+    rf"(?:[^\d]{{0,60}}?\b[a-z]+\s)?{_VALUE}(?P<noun>(?:\s(?!of|at)[a-zA-Z-]{{1,14}}){{0,2}})\s(?P<preposition>of|at|for|to)"
+    r"\s(?P<tail>(?:the\s)?[$\w%]+(?:\s[a-z]+)?)[\s*.!]*"
+)
 _FRAME = re.compile(r"(?:to|after|before|for|in|with|at|by|every|each|per)\b", re.I)
 _ANAPHORA = re.compile(r"\b(?:it|this|that|which|there|these|those|so|then|total|sum|answer)\b", re.I)
 _NO_NOUN = re.compile(r"\A\s(?:more|less|fewer|times|of|per|and|or|is|are|out|divided|than|each)\b|\b(?:than|of)\Z", re.I)
@@ -115,6 +141,11 @@ def several(clause: str) -> str | None:
         if len(set(subjects)) == len(subjects) and not any(map(_ANAPHORA.search, subjects)):
             return _listed([match for match in said if match])
         return None
+    shared = [_SHARED.fullmatch(piece) for piece in pieces]
+    if all(shared):
+        tails = [match["tail"] for match in shared if match]
+        kinds = {match["preposition"] for match in shared if match}
+        return _listed([match for match in shared if match]) if len(set(tails)) == len(tails) and len(kinds) == 1 else None
     first = _COUNTS.fullmatch(pieces[0])
     counts = [_COUNT.fullmatch(piece) for piece in pieces[1:]]
     if first is None or not all(counts):
