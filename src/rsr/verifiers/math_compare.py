@@ -147,11 +147,17 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
         verdict = compare(*bodies, algebra)
         if verdict is not None:
             return verdict
-    percents = [side.body + "%" if side.percent else side.body for side in (one, other)]
-    verdict = _collections(percents[0], percents[1], algebra)
+    wholes = [_whole(side, partner) for side, partner in ((one, other), (other, one))]
+    verdict = _collections(wholes[0], wholes[1], algebra)
     if verdict is not None:
         return verdict
     return algebra(*bodies) if algebra else None
+
+
+def _whole(side: Expression, partner: Expression) -> str:
+    """A body with its percent sign, and against a list with its unit."""
+    unit = f" {side.unit}" if side.unit and "," in partner.body else ""
+    return f"{side.body}%" if side.percent else side.body + unit
 
 
 def _angle(side: Expression, partner: Expression) -> str:

@@ -168,12 +168,12 @@ def _outer(text: str) -> bool:
 
 
 def _in_number(text: str, at: int, kind: str) -> bool:
-    """Whether a comma groups thousands: only outside brackets, three digits on its right, no space."""
+    """Whether a comma groups thousands: only outside brackets, one to three digits on its left and three on its right."""
     return (
         not kind
         and re.match(r",\d{3}(?!\d)", text[at : at + 5]) is not None
         and text[at - 1 : at].isdigit()
-        and not re.search(r",\s", text)
+        and not re.search(r"(?<!\d),\d{3}(?!\d)|\d{4},\d", text)
     )
 
 
@@ -215,7 +215,7 @@ _LETTER = re.compile(r"(?:\A|[\s,;]{1,4}|\s?\\text\s?\{\s?(?=\())\**\(?([a-e])\)
 
 
 def parts_by_letter(text: str) -> str | None:
-    """A text that is nothing but answers to the parts of a question: `(a) 14 (b) 3/5`; None for anything else."""
+    """A text that is nothing but answers to the parts of a question: `(a) 14 (b) 3/5` is `(14, 3/5)`, else None."""
     text = text.strip()
     if len(text) > 300 or not re.match(r"\W{0,6}a\)", text):
         return None
@@ -224,7 +224,7 @@ def parts_by_letter(text: str) -> str | None:
         return None
     ends = [label.start() for label in labels[1:]] + [len(text)]
     values = [text[label.end() : end].strip(" ,;.\n$*") for label, end in zip(labels, ends, strict=True)]
-    return ", ".join(values) if all(0 < len(value) <= 60 and "\n" not in value for value in values) else None
+    return f"({', '.join(values)})" if all(0 < len(value) <= 60 and "\n" not in value for value in values) else None
 
 
 _REMAINDER = re.compile(

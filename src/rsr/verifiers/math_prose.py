@@ -64,8 +64,8 @@ _GROUPED = re.compile(r"(?<![\w.,])\d{1,2}(?:,\d{2})+,\d{3}(?![\w,]\d)|(?<![\w.,
 _BASED = re.compile(r"(?<![\w.])[0-9A-F]{1,30}_\{?\d{1,2}\}?(?!\w)")
 _JOINT = re.compile(r"[\s$]*(?:,|;|,?\s?and|,?\s?or|und|et|y|e|和|&)[\s$]*")
 _ATTRIBUTE = re.compile(
-    r",?\sand\s(?:an?\s|the\s|its\s)?(?:center|radius|diameter|length|width|height|slope|[xy]?-?intercept|mean|median|mode|variance"
-    r"|area|perimeter|modulus|argument|vertex|focus|amplitude|period|remainder)\s(?:of\s|is\s)?\$?"
+    r",?\sand\s(?:an?\s)?(?:center|radius|diameter|length|width|height|slope|[xy]?-?intercept|mean|median|mode|variance"
+    r"|area|perimeter|modulus|argument|vertex|focus|amplitude|period|remainder)\s(?:of\s)?\$?"
 )
 _BY = re.compile(r"\s(?:by|x|×)\s")
 SPELLED = re.compile(
@@ -232,7 +232,7 @@ def _polar(clause: str) -> str | None:
 
 def _right_side(clause: str) -> str | None:
     """What stands alone after the last `=`: `2√5` of `x = 2√5`."""
-    if "=" not in clause or FORMULA.search(clause):
+    if "=" not in clause or "except" in clause or FORMULA.search(clause):
         return None
     sides, _, right = clause.rpartition("=")
     right = right.strip(" .*_`!")

@@ -11,12 +11,13 @@ from rsr.verifiers.math_results import NUMBER
 from rsr.verifiers.math_units import unit as unit_of
 
 _PREMISE = re.compile(r"\A[\s*_#>-]*(?:since|if|when|as|because|suppose|assume|let|note|given|where|while)\b", re.I)
-_END = r"(?=[\s*_$]*(?:[.!:;]|,?\s(?:since|because|as|for|so it)\b|,\s(?:i\.e|that is|meaning)|\Z))"
+_END = r"(?=[\s*_$]*(?:[.!:;]|,?\s(?:since|because|as|for|so it)\b|,\s(?:i\.e|that is|meaning|with)|\Z))"
 _BE = r"(?:['’]s\b|\b(?:is|are|be|was|were|equals|becomes|falls on|lands on|is on|be on)\b)[\s*_]*(?:(?:also|therefore|thus|indeed|always|actually)\s)?"
+_MONTH = "january|february|march|april|may|june|july|august|september|october|november|december"
 _DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _PREDICATE = re.compile(
     rf"{_BE}(?:(?:an?|the)\s)?(undefined|indeterminate|infinity|infinite|unbounded|true|false|odd|even|divergent|convergent"
-    rf"|impossible|irrational|rational|linearly independent|linearly dependent|{_DAY})\b{_END}"
+    rf"|impossible|irrational|rational|linearly independent|linearly dependent|{_DAY}|{_MONTH})\b{_END}"
     rf"|\b(does not exist|doesn['’]t exist|diverges|converges)\b{_END}"
     rf"|\b(no (?:real |integer |such |positive )?(?:solutions?|roots?)|infinitely many(?: [a-z]+)?)\b{_END}"
     rf"|\bis ([0-9A-F]*[A-F][0-9A-F]*|[IVXLCDM]{{2,}}){_END}",
@@ -31,7 +32,7 @@ _NAMED = re.compile(
     r"(?:\*\*([A-Za-z][^*\n]{0,40}?)\.?\*\*|([A-Z][a-z]+(?:\s[A-Z][a-z]+)?))(?:[\s.!]*\Z|,\s(?:with|which|who|because|since|as)\b)"
 )
 _ADJECTIVE = re.compile(
-    r"\b(?:is|are|was|were|be|called)\s+(?:(?:an?|the|also|therefore|indeed)\s)?\*{0,2}([a-z][a-z-]{2,20})\*{0,2}"
+    r"\b(?:is|are|was|were|be|called)\s+(?:(?:an?|the|also|therefore|indeed)\s)?\*{0,2}(?![a-z]+est\b|(?:winner|first|last|second|third|only|one)\b)([a-z][a-z-]{2,20})\*{0,2}"
     r"(?:\s(?:triangle|angle|number|function|polygon))?(?:[\s.!]*\Z|,\s(?:with|which|because|since|as)\b|\s(?:because|since)\b)"
 )
 _NAME = re.compile(r"(?<![a-zA-Z])[A-Z][a-z]+\b")
@@ -99,7 +100,7 @@ def in_words(text: str, kind: str) -> str | None:
 
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s|\n")
-_VALUE = rf"\$?({NUMBER})\\?%?\$?"
+_VALUE = rf"\$?(?P<value>{NUMBER})\\?%?\$?"
 _SPLIT = re.compile(r",\sand\s|\sand\s|,\s|;\s(?:and\s)?|,?\swhile\s")
 _LEAD = re.compile(
     r"\A[\s*_#>-]*(?:(?:so|thus|therefore|hence|finally|altogether|in total|in conclusion|this means(?: that)?)\b,?\s?)?",
@@ -121,7 +122,7 @@ _SHARED = re.compile(
     rf"(?:[^\d]{{0,60}}?\b[a-z]+\s)?{_VALUE}(?P<noun>(?:\s(?!of|at)[a-zA-Z-]{{1,14}}){{0,2}})\s(?P<preposition>of|at|for|to)"
     r"\s(?P<tail>(?:the\s)?[$\w%]+(?:\s[a-z]+)?)[\s*.!]*"
 )
-_FRAME = re.compile(r"(?:to|after|before|for|in|with|at|by|every|each|per)\b", re.I)
+_FRAME = re.compile(r"(?:to|out of|after|before|for|in|with|at|by|every|each|per)\b", re.I)
 _ANAPHORA = re.compile(r"\b(?:it|this|that|which|there|these|those|so|then|total|sum|answer)\b", re.I)
 _NO_NOUN = re.compile(r"\A\s(?:more|less|fewer|times|of|per|and|or|is|are|out|divided|than|each)\b|\b(?:than|of)\Z", re.I)
 
@@ -159,11 +160,7 @@ def several(clause: str) -> str | None:
 def _listed(amounts: list[re.Match[str]]) -> str | None:
     if any(_NO_NOUN.search(match["noun"]) for match in amounts):
         return None
-    return ", ".join(f"{_number(match)} {_noun(match)}".strip() for match in amounts)
-
-
-def _number(match: re.Match[str]) -> str:
-    return next(group for group in match.groups()[::-1] if group and group[-1:] in "0123456789%")
+    return ", ".join(f"{match['value']} {_noun(match)}".strip() for match in amounts)
 
 
 _LAST_WORDS = re.compile(r"\s(?:on|in|at|to|for|from|left|with|after|old|long|wide|tall)\b.*")
