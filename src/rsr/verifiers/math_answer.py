@@ -288,6 +288,9 @@ def _heads(text: str, match: re.Match[str]) -> bool:
     return text[max(0, match.start() - 6) : match.start()].lower() == "final "
 
 
+_ONLY = re.compile(r"[^.!?\n]{0,200}\bbut only\b")
+
+
 def _weak(text: str, kind: str) -> str | None:
     """The result that the last sentences give."""
     word = said.in_words(text, kind)
@@ -296,7 +299,9 @@ def _weak(text: str, kind: str) -> str | None:
     found = _phrase(text, max(0, len(text) - 1500), strong=False)
     if found:
         following = re.split(r"(?<=[.!?])\s|\n", text[found[1] :])[1:]
-        if all(cues.EXPLAINS.match(sentence) or not re.search(r"\d", sentence) for sentence in following):
+        if not _ONLY.match(text, found[1]) and all(
+            cues.EXPLAINS.match(sentence) or not re.search(r"\d", sentence) for sentence in following
+        ):
             return found[0]
     return last_value(text)
 

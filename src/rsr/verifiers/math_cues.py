@@ -112,6 +112,9 @@ DOUBT = re.compile(
 )
 """A sentence that commits to nothing."""
 
+GUESS = re.compile(r"\bbut (?:i (?:think|believe|would say|['’]d say)|my (?:best )?guess)\b", re.I)
+"""What turns doubt into an answer."""
+
 REJECTED = re.compile(
     r"\b(?:trap|distractor|wrong|incorrect|mistake|mistaken|misleading|extraneous|rejected|excluded|invalid"
     r"|discarded?)\b",
@@ -159,7 +162,7 @@ CLAUSE = re.compile(
     r"(?:,\s|;\s|\s)(?:and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|which means|which leaves(?! (?:at|for|from|on|in)\b)"
     r"|which gives|which makes|that is|i\.e\.|for a total of|this means|it follows that|we get|we have|then"
     r"|resulting in"
-    r"|we find|we obtain)\b,?(?!\s(?:that|many|much|far|long)\b|(?<!, so)\sthe\b)|;\s|\\(?:implies|Rightarrow|therefore)\b|⇒"
+    r"|we find|we obtain|but only|of which only)\b,?(?!\s(?:that|many|much|far|long)\b|(?<!, so)\sthe\b)|;\s|\\(?:implies|Rightarrow|therefore)\b|⇒"
     r"|=>|→|∴",
     re.I,
 )
@@ -179,7 +182,7 @@ COMMITS = re.compile(
     r"(?:\b(?:is|are|be|equals?|equal to|becomes|was|were|there are|there were|(?:left|ends?|ended"
     r"|comes?) (?:up )?with|to (?:get|obtain|give)|comes? to|amounts? to|arrive at|totals?|totaling"
     r"|leaves|leaving|remain(?:s|ing)?"
-    r"|(?:total|sum|average|profit|distance|speed|score|probability|mean|median|maximum|minimum|cost|price|length"
+    r"|(?:total|sum|average|remainder|radius|value|product|quotient|ratio|slope|profit|distance|speed|score|probability|mean|median|maximum|minimum|cost|price|length"
     r"|area|volume) of)|=|:|≈)[\s*_$\"“(]*(?:\b(?:exactly|only|just|about|approximately|actually|really|now"
     r"|therefore|also|a total of"
     r"|going to be|still|thus|then|hence|indeed|equal to|at (?:least|most)|no more than|up to)\b[\s*_$]*){0,3}[\s*_$\"“(£€]*\Z",
@@ -198,7 +201,10 @@ ASIDE = re.compile(
 )
 """What stands right before a number that is only mentioned."""
 
-COMPARES = re.compile(r"[\s$*]{0,3}(?:\w+ ){0,2}(?:more|fewer|less|greater|larger|smaller|older|younger|taller|longer|times)\b[^,;]{0,30}\b(?:than|as)\b", re.I)
+COMPARES = re.compile(
+    r"[\s$*]{0,3}(?:\w+ ){0,2}(?:more|fewer|less|greater|larger|smaller|older|younger|taller|longer|times)\b[^,;]{0,30}\b(?:than|as)\b",
+    re.I,
+)
 """What follows a number that compares: `6 more than Lily's 30`."""
 
 BESIDE = re.compile(r"\b(?:for|in|to|on|at|within|across)(?: the| a)?[\s*_$]*\Z", re.I)

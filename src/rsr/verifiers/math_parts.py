@@ -237,9 +237,7 @@ def remainders(gold: str, given: str) -> bool | None:
     first, second = _REMAINDER.fullmatch(gold), _REMAINDER.fullmatch(given)
     if first is None and second is None:
         return None
-    pairs = [
-        match.groups() if match else tuple(parts_of(text)[1]) for match, text in ((first, gold), (second, given))
-    ]
+    pairs = [match.groups() if match else tuple(parts_of(text)[1]) for match, text in ((first, gold), (second, given))]
     return pairs[0] == pairs[1]
 
 

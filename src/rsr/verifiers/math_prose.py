@@ -24,11 +24,13 @@ FORMULA = re.compile(
 )
 BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*|__([^_\n]{1,200})__")
 _NUMBER = re.compile(r"(?<![\w.])" + NUMBER)
-_SENTENCES = re.compile(r"(?<=[.!?。！？])(?=\s|[A-Z\u4e00-\u9fff])(?<!\b[A-Zv]\.)(?<!\bvs\.)(?<!\bapprox\.)(?<!\b[ap]\.m\.(?=\s[a-z]))|\n")
+_SENTENCES = re.compile(
+    r"(?<=[.!?。！？])(?=\s|[A-Z\u4e00-\u9fff])(?<!\b[A-Zv]\.)(?<!\bvs\.)(?<!\bapprox\.)(?<!\b[ap]\.m\.(?=\s[a-z]))|\n"
+)
 _ATOM = (
     r"(?:√?\d++(?:\.\d++)?|(?:sqrt|sin|cos|tan|cot|sec|csc|ln|log|exp|pi)(?![a-zA-Z])|[a-zA-Z](?![a-zA-Z'’])|[πθ√∞])"
 )
-_PIECE = rf"[(\[]{{0,3}}[-−+]?{_ATOM}[)\]]{{0,3}}[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]{{0,6}}[!°]?"
+_PIECE = rf"[(\[]{{0,3}}[-−+]?{_ATOM}[)\]]{{0,3}}(?:[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]{{1,6}}|\^\{{[^{{}}\n]{{1,20}}\}})?[!°]?"
 _EXPRESSION = re.compile(
     rf"(?<![\w$\\.,{{}}])[-−]?{_PIECE}(?:(?:\s?(?:[-−+±*/^×·÷<>≤≥=]|\*\*|<=|>=)\s?"
     rf"|(?=[a-zA-Z(√π])){_PIECE}){{1,60}}(?![\w$\\])(?!\.\d)"
@@ -55,12 +57,16 @@ _ONE_IN = re.compile(r"(?<![\w.])(\d{1,9}) in (?:every )?(\d{1,9})(?=[.,;!]?(?:\
 _CHANCE = re.compile(r"\b(?:probability|chances?|odds|likelihood|proportion)\b", re.I)
 _REMAINDER = re.compile(r"(?<![\w.])\d+(?:,? (?:with |and )?(?:a )?remainder (?:of |is )?| [Rr]\.? ?)\d+(?![\w/])")
 _COMMA = re.compile(r"(?<![\w.,])\d{1,9},\d{1,2}(?![\w,]|\.\d)")
-_ATTACHED = re.compile(r"(?<![\w.,\\^])(\d[\d,]{0,15}(?:\.\d+)?)([a-zA-Zµ]{1,12}(?:/[a-z]{1,4})?(?:\^?[23]|[²³])?)(?![\w^(/])")
+_ATTACHED = re.compile(
+    r"(?<![\w.,\\^])(\d[\d,]{0,15}(?:\.\d+)?)([a-zA-Zµ]{1,12}(?:/[a-z]{1,4})?(?:\^?[23]|[²³])?)(?![\w^(/])"
+)
 _ORDINAL = re.compile(r"(?<![\w.])(\d{1,9})(?:st|nd|rd|th)\b", re.I)
 _SCALED = re.compile(
     r"(?<![\w.,])[$€£]?\d[\d,]{0,15}(?:\.\d+)? (?:thousand|million|billion|trillion)\b(?: dollars| euros)?"
 )
-_GROUPED = re.compile(r"(?<![\w.,])\d{1,2}(?:,\d{2})+,\d{3}(?![\w,]\d)|(?<![\w.,])\d{1,3}(?:\.\d{3})+,\d{2}(?!\d)")
+_GROUPED = re.compile(
+    r"\bRp\.? ?\d{1,3}(?:\.\d{3})+(?!\d)|(?<![\w.,])\d{1,2}(?:,\d{2})+,\d{3}(?![\w,]\d)|(?<![\w.,])\d{1,3}(?:\.\d{3})+,\d{2}(?!\d)"
+)
 _BASED = re.compile(r"(?<![\w.])[0-9A-F]{1,30}_\{?\d{1,2}\}?(?!\w)")
 _JOINT = re.compile(r"[\s$]*(?:,|;|,?\s?and|,?\s?or|und|et|y|e|和|&)[\s$]*")
 _ATTRIBUTE = re.compile(
@@ -89,6 +95,7 @@ _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 
 
 _COMMITTED = 3
+_INSIDE = re.compile(r"[a-zA-Z\d] \([^()]*\Z")
 _COMPARISON = re.compile(rf"\s*{NUMBER}(?:{cues.COMPARES.pattern})", re.I)
 
 
@@ -132,10 +139,14 @@ def last_value(text: str) -> str | None:
     sentences = _sentences(text[-1500:])[-7:]
     for at in range(len(sentences) - 1, -1, -1):
         sentence = sentences[at]
-        doubtful = cues.DOUBT.search(sentence) is not None
+        doubtful = cues.DOUBT.search(sentence) is not None and not cues.GUESS.search(sentence)
         if not re.search(r"[\d$\\]", sentence) and not SPELLED.search(sentence):
             named = said.word_of(sentence, "word") if cues.CONCLUDES.match(sentence) else None
-            word = None if doubtful else said.polar(sentence) or said.predicate(sentence) or said.nothing(sentence) or named
+            word = (
+                None
+                if doubtful
+                else said.polar(sentence) or said.predicate(sentence) or said.nothing(sentence) or named
+            )
             if word:
                 return word
             continue
@@ -252,7 +263,22 @@ def _right_side(clause: str) -> str | None:
 def _candidates(clause: str) -> list[Candidate]:
     found = [Candidate(formula_of(match), match.start(), match.end()) for match in FORMULA.finditer(clause)]
     taken = [(candidate.start, candidate.end) for candidate in found]
-    for pattern in (_LATEX, _TUPLE, DATE, _REMAINDER, _CLOCK, _SCALED, _GROUPED, _BASED, _RATIO, _MIXED, _COMMA, _EXPRESSION, _ATTACHED, _NUMBER):
+    for pattern in (
+        _LATEX,
+        _TUPLE,
+        DATE,
+        _REMAINDER,
+        _CLOCK,
+        _SCALED,
+        _GROUPED,
+        _BASED,
+        _RATIO,
+        _MIXED,
+        _COMMA,
+        _EXPRESSION,
+        _ATTACHED,
+        _NUMBER,
+    ):
         for match in pattern.finditer(clause):
             if any(start < match.end() and match.start() < end for start, end in taken):
                 continue
@@ -363,6 +389,8 @@ def _weight(clause: str, candidate: Candidate) -> int:
         return _COMMITTED
     if cues.ASIDE.search(before):
         return 0
+    if "(" in before and _INSIDE.search(before) and not clause.startswith("$", candidate.start):
+        return 1
     if cues.COMPARES.match(clause, candidate.end):
         return 1
     return 1 if cues.BESIDE.search(before) else 2

@@ -83,7 +83,8 @@ def nothing(sentence: str) -> str | None:
 
 
 _NOTHING = re.compile(
-    r"\b(?:no|none|nothing)\b[^.,;]{0,40}\b(?:left|remain|remains|remaining|over)\b|\b(?:left with|has) (?:nothing|none)\b", re.I
+    r"\b(?:no|none|nothing)\b[^.,;]{0,40}\b(?:left|remain|remains|remaining|over)\b|\b(?:left with|has) (?:nothing|none)\b",
+    re.I,
 )
 
 
@@ -111,20 +112,24 @@ _VERB = (
     r"|makes?|made|sold|scored)"
 )
 _SAYS = re.compile(
-    rf"(?P<subject>[A-Za-z$\\][^.;=:]{{0,60}}?)\s?{_VERB}\s(?:(?:now|only|about|exactly)\s)?(?:[^=.;,]{{1,30}}=\s?)?"
+    rf"(?P<subject>[A-Za-z$\\][^.;=:]{{0,60}}?)\s?(?:{_VERB}|:)\s(?:(?:now|only|about|exactly)\s)?(?:[^=.;,]{{1,30}}=\s?)?"
     rf"{_VALUE}(?P<noun>(?:\s[a-zA-Z°/²³^-]{{1,14}}\d?){{0,4}})[\s*.!]*"
 )
 _COUNTS = re.compile(
     rf"(?P<subject>[^\d]{{0,60}}?)\b[a-z]+\s{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}})(?:\sleft)?[\s*.!]*"
 )
-_COUNT = re.compile(rf"{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}}?)(?:\s(?:on|in|at|left)\b[a-zA-Z ]{{0,30}})?[\s*.!]*")
+_COUNT = re.compile(
+    rf"{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}}?)(?:\s(?:on|in|at|left)\b[a-zA-Z ]{{0,30}})?[\s*.!]*"
+)
 _SHARED = re.compile(
     rf"(?:[^\d]{{0,60}}?\b[a-z]+\s)?{_VALUE}(?P<noun>(?:\s(?!of|at)[a-zA-Z-]{{1,14}}){{0,2}})\s(?P<preposition>of|at|for|to)"
     r"\s(?P<tail>(?:the\s)?[$\w%]+(?:\s[a-z]+)?)[\s*.!]*"
 )
 _FRAME = re.compile(r"(?:to|out of|after|before|for|in|with|at|by|every|each|per)\b", re.I)
 _ANAPHORA = re.compile(r"\b(?:it|this|that|which|there|these|those|so|then|total|sum|answer)\b", re.I)
-_NO_NOUN = re.compile(r"\A\s(?:more|less|fewer|times|of|per|and|or|is|are|out|divided|than|each)\b|\b(?:than|of)\Z", re.I)
+_NO_NOUN = re.compile(
+    r"\A\s(?:more|less|fewer|times|of|per|and|or|is|are|out|divided|than|each)\b|\b(?:than|of)\Z", re.I
+)
 
 
 def several(clause: str) -> str | None:
@@ -146,7 +151,9 @@ def several(clause: str) -> str | None:
     if all(shared):
         tails = [match["tail"] for match in shared if match]
         kinds = {match["preposition"] for match in shared if match}
-        return _listed([match for match in shared if match]) if len(set(tails)) == len(tails) and len(kinds) == 1 else None
+        return (
+            _listed([match for match in shared if match]) if len(set(tails)) == len(tails) and len(kinds) == 1 else None
+        )
     first = _COUNTS.fullmatch(pieces[0])
     counts = [_COUNT.fullmatch(piece) for piece in pieces[1:]]
     if first is None or not all(counts):

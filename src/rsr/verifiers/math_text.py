@@ -118,7 +118,7 @@ def clean(text: str) -> str:
     if "base" in text or " x " in text or "x10" in text:
         text = _TIMES_X.sub(r" \\times ", _IN_BASE.sub(r"\1_{\2}", text))
     if dotted := _DOT_THOUSANDS.fullmatch(text):
-        text = (dotted[1] or dotted[2]).replace(".", "") + (dotted[3] or "")
+        text = (dotted[1] or dotted[2] or dotted[3]).replace(".", "") + (dotted[4] or "")
     return text if text.endswith("...") else text.rstrip(".。,;: ")
 
 
@@ -145,6 +145,7 @@ _IN_BASE = re.compile(r"\b([0-9A-F]+)\s(?:in\s|\()?(?:\\text\s?\{\s?)?(?:in\s)?b
 _TIMES_X = re.compile(r"(?<=\d)\s?x\s?(?=10\^)|(?<=\d) x (?=\d)")
 _DOT_THOUSANDS = re.compile(
     r"([-+]?\d{1,3}(?:\.\d{3}){2,})"
+    r"|Rp\.? ?(\d{1,3}(?:\.\d{3})+)"
     r"|(?:Rp\.? ?)?([-+]?\d{1,3}\.\d{3})( ?(?:\\text\{euros\}|euros?|rupiah|đồng|dong|vnd|liras?|tl))",
     re.I,
 )
