@@ -12,20 +12,12 @@ from typing import NamedTuple
 
 from rsr.verifiers import math_cues as cues
 from rsr.verifiers import math_said as said
-from rsr.verifiers.math_prose import (
-    BOLD,
-    FORMULA,
-    SPELLED,
-    first_value,
-    formula_of,
-    last_value,
-    spelled,
-    value_before,
-    with_unit,
-)
+from rsr.verifiers.math_boxes import MATHEMATICAL, boxed, field, first_turn
+from rsr.verifiers.math_candidates import BOLD, FORMULA, SPELLED, formula_of, spelled, with_unit
 from rsr.verifiers.math_parts import parts_by_letter
+from rsr.verifiers.math_prose import first_value, last_value, value_before
 from rsr.verifiers.math_results import NUMBER, result_at, which_is
-from rsr.verifiers.math_text import closing, levelled
+from rsr.verifiers.math_text import levelled
 
 
 class Answer(NamedTuple):
@@ -36,26 +28,6 @@ class Answer(NamedTuple):
     """Whether it stands in a box or a field: nothing else can be meant."""
 
 
-_BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}(?=[{\d\w\\])|<\|begin_of_box\|>")
-_JOINT = re.compile(
-    r"[\s$.,;:&]*(?:\\text\{\s*(?:and|or)\s*\}|and|or|,|;|y|und|et|和"
-    r"|\(?[b-e]\))?[\s$.,;:&]*(?:[a-zA-Z](?:_\{?\w\}?)? ?= ?)?\$?"
-)
-_JOINED = re.compile(r"\b(?:and|or)\b|,")
-_DEDUCED = re.compile(
-    r"\b(?:so|then|thus|hence|therefore|which|giv(?:es?|ing)|implies|means?|because|since|using|from|but|not|actually"
-    r"|instead|equals?)\b|=>|→|\\Rightarrow|\\implies|[.!?;]\s|\n",
-    re.I,
-)
-_GIVEN = re.compile(r"(?:\A|[\n.!?])\s*(?:since|given|as|if|with|from|because|when|using)\b[^\n.!?]*\Z", re.I)
-_NOT = re.compile(r"(?:\bnot|n['’]t|instead of|rather than|\bwrong(?:ly)?)\b[\s:,$\\(\[*]*(?:be\s)?[\s$\\(]*\Z", re.I)
-_WRONG = re.compile(r"[\s$.\\)\]*]{0,6}(?:\bis|\bwas|\bwould be)\s(?:wrong|incorrect|not\b)", re.I)
-_FIELD = re.compile(
-    r"####[ \t]*([^\n]+)|<(?:final_?)?(?:answer|ans)>\s*(.{1,2000}?)\s*</(?:final_?)?(?:answer|ans)>"
-    r"|[\"'](?:final_?)?(?:answer|result)[\"']\s{0,3}:\s{0,3}"
-    r"(?:\"((?:[^\"\\\n]|\\.){1,2000})\"|([-+.\d][^,}\n]{0,200}))",
-    re.I | re.S,
-)
 _NUMBER = re.compile(r"(?<![\w.])" + NUMBER)
 _STOP = re.compile(
     r"(?:[,.;!?]?\s+|\b)(?:because|since|(?<=, )as|as (?:the|we|it|there|above|before|[a-z]{3,12}ed|found|shown)\b"
@@ -80,7 +52,6 @@ _MORE_NUMBERS = re.compile(rf"(?:[\s,]{{1,3}}(?:and |or )?{NUMBER}){{1,20}}\Z") 
 _SECOND_PART = re.compile(r"\s[a-zA-Z]{1,12},?(?: and)? \d")  # 5 hours and 30 minutes
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 _FOREIGN = re.compile(r"(?![\u0370-\u03ff])[^\W\d_\x00-\x7f]{2,}")
-_MATHEMATICAL = re.compile(r"[-−+(\[{\\$√π*]*\d|[$\\([{√π]|[a-zA-Z] ?=")
 
 
 def final_answer(text: str, kind: str = "") -> Answer | None:
@@ -90,30 +61,16 @@ def final_answer(text: str, kind: str = "") -> Answer | None:
         text: the response.
         kind: `polar` (yes, true) or `word` (a name) where the reference is of that kind, else "".
     """
-    text = _first_turn(levelled(text))
-    boxed, box_end = _boxed(text)
-    if boxed:
+    text = first_turn(levelled(text))
+    box, box_end = boxed(text)
+    if box:
         later = _later(text, box_end)
-        return Answer(_trimmed(later), False) if later else Answer(boxed, True)
-    field = _field(text)
-    if field:
-        return Answer(_first_expression(field) or field, True)
+        return Answer(_trimmed(later), False) if later else Answer(box, True)
+    given = field(text)
+    if given:
+        return Answer(_first_expression(given) or given, True)
     given = _committed(text) or parts_by_letter(text) or _whole(text) or _weak(text, kind)
     return Answer(_trimmed(given), False) if given and given.strip() else None
-
-
-_NEXT_TURN = re.compile(
-    r"\n\s*(?:\*\*|#{1,4} )?(?:Question|Q|Human|User|Instruction|Input|Example \d+)\s?\d*\s?(?:\*\*)?:|<\|(?:im_start|eot_id|im_end)\|>"
-)
-
-
-def _first_turn(text: str) -> str:
-    """Without the questions that a model goes on to ask and answer itself."""
-    for match in _NEXT_TURN.finditer(text):
-        before = text[: match.start()]
-        if _BOX.search(before) or _FIELD.search(before) or cues.PHRASE.search(before):
-            return before
-    return text
 
 
 _STRAY = re.compile(r"(?:\s|[,;:]|\b(?:and|or|so|but)\b){1,4}\Z")
@@ -128,64 +85,6 @@ def _trimmed(text: str) -> str:
     return text
 
 
-# --- boxes and fields
-
-
-def _boxed(text: str) -> tuple[str | None, int]:
-    """The last box's content joined with those next to it, and where it ends."""
-    found: list[tuple[int, int, str]] = []
-    matches = list(_BOX.finditer(text))[-12:]
-    for match in matches:
-        content, end = _box_content(text, match)
-        denied = _NOT.search(text, max(0, match.start() - 30), match.start()) or _WRONG.match(text, end)
-        if content.strip() and not denied and (not found or match.start() >= found[-1][1]):
-            found.append((match.start(), end, content.strip()))
-    if not found:
-        return None, 0
-    joined = [found[-1]]
-    for box in reversed(found[:-1]):
-        if not _side_by_side(text, box[0], box[1], joined[0][0]):
-            break
-        joined.insert(0, box)
-    contents = list(dict.fromkeys(content for _, _, content in joined))
-    return ", ".join(contents), found[-1][1]
-
-
-def _side_by_side(text: str, start: int, end: int, following: int) -> bool:
-    """Whether two boxes are one answer: nothing but "and" between them, or one sentence that draws no conclusion."""
-    between = text[end:following]
-    if len(between) <= 30 and _JOINT.fullmatch(between):
-        return True
-    if len(between) > 120 or _DEDUCED.search(between) or not _JOINED.search(between):
-        return False
-    return _GIVEN.search(text, max(0, start - 120), start) is None
-
-
-def _box_content(text: str, match: re.Match[str]) -> tuple[str, int]:
-    at = match.end()
-    if match[0].startswith("<"):
-        end = text.find("<|end_of_box|>", at)
-        return (text[at:end], end) if end >= 0 else (text[at : at + 200].split("\n")[0], len(text))
-    if text[at : at + 1] == "{":
-        end = closing(text[: at + 20_000], at)
-        if end >= 0:
-            return text[at + 1 : end], end + 1
-        return text[at + 1 : at + 300].split("\n")[0].rstrip("$ "), len(text)  # cut short
-    word = re.match(r"[-\w.]+|\\\w+", text[at : at + 60])
-    return (word[0], at + len(word[0])) if word else ("", at)
-
-
-def _field(text: str) -> str | None:
-    """The last `<answer>`, JSON field or `####` line; `#### Step 2` is a heading."""
-    for match in reversed(list(_FIELD.finditer(text))[-20:]):
-        content = next(group for group in match.groups() if group).strip()
-        if match[1] is None or not text[match.end() :].strip():
-            return content.replace("\\\\", "\\").replace('\\"', '"') if match[3] else content
-        if _MATHEMATICAL.match(content) and not re.match(r"\d+[.):]\s*\**[a-zA-Z]", content):
-            return content
-    return None
-
-
 # --- phrases
 
 
@@ -193,7 +92,7 @@ def _later(text: str, at: int) -> str | None:
     """What comes after a box and overrides it: a correction, or another "the answer is" with a value."""
     correction = cues.CORRECTION.search(text, at)
     found = _phrase(text, at, strong=True)
-    if found and (correction or _MATHEMATICAL.match(found[0])):
+    if found and (correction or MATHEMATICAL.match(found[0])):
         return found[0]
     return _corrected(text, at) if correction else None
 
@@ -217,7 +116,7 @@ def _corrected(text: str, start: int) -> str | None:
     for match in reversed(list(cues.CORRECTED.finditer(tail))[-8:]):
         result = result_at(tail[match.end() : match.end() + 200])
         given = result or _first_expression(tail[match.end() : match.end() + 300].lstrip())
-        if given and _MATHEMATICAL.match(given):
+        if given and MATHEMATICAL.match(given):
             return given
     return None
 

@@ -65,7 +65,9 @@ def _same_name(one: str, other: str) -> bool:
 
 _BY = re.compile(r"\s?\\times\s?|\sby\s|\sx\s")
 _DIMENSIONS = re.compile(rf"\d[\d.]{{0,12}}\s?[a-z]{{1,8}}(?:(?:{_BY.pattern})\d[\d.]{{0,12}}\s?[a-z]{{1,8}}){{1,2}}")
-_LABELLED = re.compile(r"\\text\s?\{\s?\(?([A-E])[).]*\s?\}\s*(?:[:.]\s*)?(\S.*)|\(?([A-E])\)\s*(\S.*)", re.S)
+_LABELLED = re.compile(
+    r"\\text\s?\{\s?\(?([A-E])[).]*\s?\}\s*(?:[:.]\s*)?(\S.*)|(?:\(?([A-E])\)\s*|([A-E])[.:]\s+)(\S.*)", re.S
+)
 _COMMA_DECIMAL = re.compile(r"[-+]?(?:\d{1,3}(?:[ .]\d{3})+|\d+),(?:\d{1,2}|\d{4,})|[-+]?0,\d+")
 
 
@@ -88,7 +90,7 @@ def _other_reading(gold: str, given: str) -> tuple[str, str] | None:
         new = math_parts.plainer(text, partner)
         label = _LABELLED.fullmatch(text)
         if label and not _LABELLED.fullmatch(partner):
-            letter, rest = label[1] or label[3], label[2] or label[4]
+            letter, rest = label[1] or label[3] or label[4], label[2] or label[5]
             new = letter if partner.strip("() .").removeprefix("\\text{(").rstrip(")}") == letter else rest
         elif "," in text and _COMMA_DECIMAL.fullmatch(body := parsed(text).body) and is_number(partner):
             new = body.replace(".", "").replace(" ", "").replace(",", ".") + text[len(body) :]

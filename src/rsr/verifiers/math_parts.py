@@ -18,7 +18,7 @@ _BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?\s?_\s?(?:\{\s?(?:\\text\s?\{)?\s?)?(\d
 _BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
 _RATIO = re.compile(r"\s?([^:,=]{1,60}?)\s?(?::|(?<=\d) to (?=\d))\s?([^:,=]{1,60})")
 _RESIDUE = re.compile(
-    r"(-?\d{1,30})\s?(?:\(\s?)?(?:\\[pb]?mod(?![a-z])|\(?\\text\s?\{\s?mod\s?\}|\(?mod)\s?\{?\s?(\d{1,30})\s?\}?\)?"
+    r"(-?\d{1,30})\s?(?:\(\s?)?(?:\\[pb]?mod(?![a-z])|\(?\\text\s?\{\s?\(?mod\s?\}|\(?mod)\s?\{?\s?(\d{1,30})\s?\}?\)?"
 )
 _JOINER = re.compile(
     r"\\text\s?\{\s?(?:and|or)\s?\}|\\(?:lor|land|vee)(?![a-zA-Z])|\s(?:或|和|及|oder|und|ou|et|или|и)\s|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|;"

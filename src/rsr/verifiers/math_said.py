@@ -78,7 +78,7 @@ def word_of(sentence: str, kind: str) -> str | None:
 
 
 def nothing(sentence: str) -> str | None:
-    """`0` of `No apples are left.`"""
+    """The zero of `No apples are left`."""
     return "0" if _NOTHING.search(sentence) else None
 
 
