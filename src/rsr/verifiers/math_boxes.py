@@ -32,7 +32,8 @@ MATHEMATICAL = re.compile(r"[-−+(\[{\\$√π*]*\d|[$\\([{√π]|[a-zA-Z] ?=")
 
 
 _NEXT_TURN = re.compile(
-    r"\n\s*(?:\*\*|#{1,4} )?(?:Question|Q|Human|User|Instruction|Input|Example \d+)\s?\d*\s?(?:\*\*)?:|<\|(?:im_start|eot_id|im_end)\|>"
+    r"\n\s*(?:\*\*|#{1,4} )?(?:Question|Q|Human|User|Instruction|Input|Example \d+)\s?\d*\s?(?:\*\*)?:"
+    r"|<\|(?:im_start|eot_id|im_end)\|>"
 )
 
 

@@ -145,24 +145,28 @@ EXPLAINS = re.compile(
 """A sentence that explains what was concluded before it."""
 
 CHECKS = re.compile(
-    r"\A[\s*_#>(-]*(?:(?:to )?(?:double-?)?check|to (?:verify|confirm)|verification|sanity check|as a check|i hope|hope this"
+    r"\A[\s*_#>(-]*(?:(?:to )?(?:double-?)?check|to (?:verify|confirm)|verification|sanity check|as a check"
+    r"|i hope|hope this"
     r"|let me know|feel free|would you like|do you want|if you(?:['’]d| would| want| need| have| like))\b",
     re.I,
 )
 """A sentence that works backwards, or only talks to the reader."""
 
 PREMISE = re.compile(
-    r"\A\s*(?:since|as|because|when|if|given that|given)\b.*?,\s(?=(?:the|there|we|it|he|she|they|you|this|each|his|her|their"
+    r"\A\s*(?:since|as|because|when|if|given that|given)\b.*?,\s(?=(?:the|there|we|it|he|she|they|you|this|each"
+    r"|his|her|their"
     r"|an?|all|only|both)\b)",
     re.I | re.S,
 )
 """What a sentence presupposes: `Since the discriminant is 16 > 0,`."""
 
 CLAUSE = re.compile(
-    r"(?:,\s|;\s|\s)(?:and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|which means|which leaves(?! (?:at|for|from|on|in)\b)"
+    r"(?:,\s|;\s|\s)(?:and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|which means"
+    r"|which leaves(?! (?:at|for|from|on|in)\b)"
     r"|which gives|which makes|that is|i\.e\.|for a total of|this means|it follows that|we get|we have|then"
     r"|resulting in"
-    r"|we find|we obtain|but only|of which only)\b,?(?!\s(?:that|many|much|far|long)\b|(?<!, so)\sthe\b)|;\s|\\(?:implies|Rightarrow|therefore)\b|⇒"
+    r"|we find|we obtain|but only|of which only)\b,?(?!\s(?:that|many|much|far|long)\b|(?<!, so)\sthe\b)|;\s"
+    r"|\\(?:implies|Rightarrow|therefore)\b|⇒"
     r"|=>|→|∴",
     re.I,
 )
@@ -172,7 +176,8 @@ REASON = re.compile(
     r",?\s(?:because|since|as (?:the|there|we|it|each|he|she|they)|given that|due to|where|assuming|if|when"
     r"|attained|achieved"
     r"|(?:which )?occur(?:s|ring)|obtained|(?:and |but )?not(?= (?:just )?[$€£]?\d)|rather than|instead of"
-    r"|unlike|compared (?:to|with)|from [$€£]?\d[\d,.]* to|(?:after|before|by|while|when) [a-z]{2,12}ing|to (?:get|have|earn|achieve|reach|keep) (?:an?|his|her|their|its|the)"
+    r"|unlike|compared (?:to|with)|from [$€£]?\d[\d,.]* to|(?:after|before|by|while|when) [a-z]{2,12}ing"
+    r"|to (?:get|have|earn|achieve|reach|keep) (?:an?|his|her|their|its|the)"
     r"|(?:which is |or )?(?:approximately|about|roughly)(?= [$€£]?\d))\b|\s?≈",
     re.I,
 )
@@ -185,16 +190,19 @@ COMMITS = re.compile(
     r"|(?:total|sum|average|remainder|radius|value|product|quotient|ratio|slope|profit|distance|speed|score|probability|mean|median|maximum|minimum|cost|price|length"
     r"|area|volume) of)|=|:|≈)[\s*_$\"“(]*(?:\b(?:exactly|only|just|about|approximately|actually|really|now"
     r"|therefore|also|a total of"
-    r"|going to be|still|thus|then|hence|indeed|equal to|at (?:least|most)|no more than|up to)\b[\s*_$]*){0,3}[\s*_$\"“(£€]*\Z",
+    r"|going to be|still|thus|then|hence|indeed|equal to|at (?:least|most)|no more than"
+    r"|up to)\b[\s*_$]*){0,3}[\s*_$\"“(£€]*\Z",
     re.I,
 )
 """What stands right before a number that a sentence commits to."""
 
 ASIDE = re.compile(
-    r"(?:\b(?:of|of (?:the|these|those|his|her|their|all)|out of|from|from the|per|than(?: [a-z]+['’]s| his| her| the)?|by|with|with the|after"
+    r"(?:\b(?:of|of (?:the|these|those|his|her|their|all)|out of|from|from the|per|than(?: [a-z]+['’]s| his"
+    r"| her| the)?|by|with|with the|after"
     r"|before|if"
     r"|every|the|these|those|all|when|between|among|step|steps?|problem|question|mod|base|until|to reach|over|minus"
-    r"|(?<!\bhas )(?<!\bhave )(?<!\bhad )(?<!\bneeds )(?<!\bneed )(?<!\bgoing )(?<!\bable )to (?!be\b|equal\b)[a-z]{3,12}|another|first|last|next|than the|page"
+    r"|(?<!\bhas )(?<!\bhave )(?<!\bhad )(?<!\bneeds )(?<!\bneed )(?<!\bgoing )(?<!\bable )to (?!be\b"
+    r"|equal\b)[a-z]{3,12}|another|first|last|next|than the|page"
     r"|equation|at|within|times|plus|original|initial|divided by|multiplied by|either|since|through)"
     r"|\d\s?[-+*/×÷])[\s*_$\"“(£€]*(?:about |exactly |only )?[\s$\\£€]*\Z",
     re.I,
@@ -202,7 +210,8 @@ ASIDE = re.compile(
 """What stands right before a number that is only mentioned."""
 
 COMPARES = re.compile(
-    r"[\s$*]{0,3}(?:\w+ ){0,2}(?:more|fewer|less|greater|larger|smaller|older|younger|taller|longer|times)\b[^,;]{0,30}\b(?:than|as)\b",
+    r"[\s$*]{0,3}(?:\w+ ){0,2}(?:more|fewer|less|greater|larger|smaller|older|younger|taller|longer"
+    r"|times)\b[^,;]{0,30}\b(?:than|as)\b",
     re.I,
 )
 """What follows a number that compares: `6 more than Lily's 30`."""

@@ -168,7 +168,7 @@ def _outer(text: str) -> bool:
 
 
 def _in_number(text: str, at: int, kind: str) -> bool:
-    """Whether a comma groups thousands: only outside brackets, one to three digits on its left and three on its right."""
+    """Whether a comma groups thousands: outside brackets, up to three digits on its left, three on its right."""
     return (
         not kind
         and re.match(r",\d{3}(?!\d)", text[at : at + 5]) is not None
@@ -228,7 +228,8 @@ def parts_by_letter(text: str) -> str | None:
 
 
 _REMAINDER = re.compile(
-    r"(\d{1,30})\s?(?:,?\s?(?:with |and )?(?:a )?(?:\\text\s?\{\s?)?(?:remainder(?: of| is)?|[Rr]\.?)\s?\}?)\s?(\d{1,30})"
+    r"(\d{1,30})\s?(?:,?\s?(?:with |and )?(?:a )?(?:\\text\s?\{\s?)?(?:remainder(?: of| is)?"
+    r"|[Rr]\.?)\s?\}?)\s?(\d{1,30})"
 )
 
 
@@ -244,14 +245,21 @@ def remainders(gold: str, given: str) -> bool | None:
 _BUILDER = re.compile(
     r"\\?\{\s?([a-z])\s?(?:\\in\s?\\mathbb\s?\{?\s?[RZNQ]\s?\}?\s?)?(?:\\mid|\\vert|:|\|)\s?(.{1,120}?)\s?\\?\}"
 )
-_WHERE = r"(?:\\text\s?\{\s?,?\s?(?:where|for|with)?\s?(?:all|any|every|some)?[a-z ]{0,30}\}|where|with|for(?: all| any| every| some)?)"
+_WHERE = (
+    r"(?:\\text\s?\{\s?,?\s?(?:where|for|with)?\s?(?:all|any|every|some)?[a-z ]{0,30}\}|where|with"
+    r"|for(?: all"
+    r"| any"
+    r"| every"
+    r"| some)?)"
+)
 _DOMAIN = (
     r"(?:\\in\s?(?:\\mathbb\s?\{?\s?[NZRQC]|[NZRQC])\s?\}?[^,;]{0,8}|\\ne\s?-?\d{1,9}|(?:\\ge|>=?)\s?[01]"
     r"|\\text\s?\{\s?is (?:an?|any) [a-z -]{3,30}\}|is (?:an?|any) [a-z -]{3,30})"
 )
 _QUALIFIER = re.compile(
     rf"\s?(?:[,;]\s?|(?=\(|\\text|where|with|for)){_WHERE}?\s?\(?(?P<letter>[a-z])\s?{_DOMAIN}\)?\Z"
-    rf"|\s?,?\s?(?:\\text\s?\{{\s?,?\s?for (?:all|any|every)\b[a-z ]{{0,30}}\}}|for (?:all|any|every)(?: real| positive| integers?| numbers?){{0,3}})\s?(?P<all>[a-z]?)\Z"
+    rf"|\s?,?\s?(?:\\text\s?\{{\s?,?\s?for (?:all|any|every)\b[a-z ]{{0,30}}\}}|for (?:all|any|every)(?: real"
+    rf"| positive| integers?| numbers?){{0,3}})\s?(?P<all>[a-z]?)\Z"
 )
 
 

@@ -12,7 +12,13 @@ from rsr.verifiers.math_units import unit as unit_of
 
 _PREMISE = re.compile(r"\A[\s*_#>-]*(?:since|if|when|as|because|suppose|assume|let|note|given|where|while)\b", re.I)
 _END = r"(?=[\s*_$]*(?:[.!:;]|,?\s(?:since|because|as|for|so it)\b|,\s(?:i\.e|that is|meaning|with)|\Z))"
-_BE = r"(?:['’]s\b|\b(?:is|are|be|was|were|equals|becomes|falls on|lands on|is on|be on)\b)[\s*_]*(?:(?:also|therefore|thus|indeed|always|actually)\s)?"
+_BE = (
+    r"(?:['’]s\b|\b(?:is|are|be|was|were|equals|becomes|falls on|lands on|is on|be on)\b)[\s*_]*(?:(?:also"
+    r"|therefore|thus"
+    r"|indeed"
+    r"|always"
+    r"|actually)\s)?"
+)
 _MONTH = "january|february|march|april|may|june|july|august|september|october|november|december"
 _DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _PREDICATE = re.compile(
@@ -83,7 +89,8 @@ def nothing(sentence: str) -> str | None:
 
 
 _NOTHING = re.compile(
-    r"\b(?:no|none|nothing)\b[^.,;]{0,40}\b(?:left|remain|remains|remaining|over)\b|\b(?:left with|has) (?:nothing|none)\b",
+    r"\b(?:no|none|nothing)\b[^.,;]{0,40}\b(?:left|remain|remains|remaining|over)\b|\b(?:left with"
+    r"|has) (?:nothing|none)\b",
     re.I,
 )
 
@@ -104,7 +111,8 @@ _SENTENCE = re.compile(r"(?<=[.!?])\s|\n")
 _VALUE = rf"\$?(?P<value>{NUMBER})\\?%?\$?"
 _SPLIT = re.compile(r",\sand\s|\sand\s|,\s|;\s(?:and\s)?|,?\swhile\s")
 _LEAD = re.compile(
-    r"\A[\s*_#>-]*(?:(?:so|thus|therefore|hence|finally|altogether|in total|in conclusion|this means(?: that)?)\b,?\s?)?",
+    r"\A[\s*_#>-]*(?:(?:so|thus|therefore|hence|finally|altogether|in total|in conclusion"
+    r"|this means(?: that)?)\b,?\s?)?",
     re.I,
 )
 _VERB = (

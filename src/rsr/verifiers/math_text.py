@@ -210,7 +210,8 @@ _NAME = re.compile(
 )
 _LEADING = re.compile(
     r"(?:\\text\s?\{(?:[^{}]{0,60}(?:\bis|\bare|:|=)|\s?(?:about|approximately|roughly|exactly))\s?\}|\\approx|\\simeq|=|:|USD|EUR|US|Rs\.?|€|£|¥|₹|about"
-    r"|approximately|roughly|exactly|(?:\\text\s?\{\s?)?all (?:(?:real|positive|odd|even|prime) )*(?:primes|integers|numbers|values)(?: of)?"
+    r"|approximately|roughly|exactly|(?:\\text\s?\{\s?)?all (?:(?:real|positive|odd|even|prime) )*(?:primes"
+    r"|integers|numbers|values)(?: of)?"
     r"\s?\}?(?=\s[a-z$\\]))\s?"
 )
 _TEXT = re.compile(r"\\text\s?\{([^{}]*)\}")
