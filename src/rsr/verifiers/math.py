@@ -140,12 +140,12 @@ _POLAR = frozenset(("yes", "no", "true", "false"))
 @lru_cache(maxsize=4096)
 def _kind(golds: tuple[str, ...]) -> str:
     """What is asked for: `polar` (yes or no, true or false), a `word` such as a name, or anything else."""
-    words = [re.sub(r"\\text\s?\{([^{}]*)\}", r"\1", gold).strip() for gold in golds]
+    words = [re.sub(r"\\text\s?\{([^{}]*)\}", r"\1", gold).strip().removeprefix("the ") for gold in golds]
     if all(word.casefold() in _POLAR for word in words):
         return "polar"
     if all(re.fullmatch(r"(?:mon|tues|wednes|thurs|fri|satur|sun)day", word, re.I) for word in words):
         return "day"
-    return "word" if all(re.fullmatch(r"[^\W\d_]{3,20}(?: [^\W\d_]{2,20})?", word) for word in words) else ""
+    return "word" if all(re.fullmatch(r"[^\W\d_]{3,20}(?: [^\W\d_]{1,20})?", word) for word in words) else ""
 
 
 def _by_algebra(pair: _Pair) -> Verdict:

@@ -31,6 +31,7 @@ MATHEMATICAL = re.compile(r"[-−+(\[{\\$√π*]*\d|[$\\([{√π]|[a-zA-Z] ?=")
 """What a value begins with."""
 
 
+_PROVED = re.compile(r"\$?\s?\\(?:blacksquare|square|Box|qed)\s?\$?\s*\Z")
 _NEXT_TURN = re.compile(
     r"\n\s*(?:\*\*|#{1,4} )?(?:Question|Q|Human|User|Instruction|Input|Example \d+)\s?\d*\s?(?:\*\*)?:"
     r"|<\|(?:im_start|eot_id|im_end)\|>"
@@ -39,6 +40,8 @@ _NEXT_TURN = re.compile(
 
 def first_turn(text: str) -> str:
     """Without the questions that a model goes on to ask and answer itself."""
+    if "\\" in text[-40:]:
+        text = _PROVED.sub("", text)
     for match in _NEXT_TURN.finditer(text):
         before = text[: match.start()]
         if _BOX.search(before) or _FIELD.search(before) or cues.PHRASE.search(before):

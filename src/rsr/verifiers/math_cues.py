@@ -176,7 +176,8 @@ REASON = re.compile(
     r",?\s(?:because|since|as (?:the|there|we|it|each|he|she|they)|given that|due to|where|assuming|if|when"
     r"|attained|achieved"
     r"|(?:which )?occur(?:s|ring)|obtained|(?:and |but )?not(?= (?:just )?[$€£]?\d)|rather than|instead of"
-    r"|unlike|compared (?:to|with)|from [$€£]?\d[\d,.]* to|(?:after|before|by|while|when) [a-z]{2,12}ing"
+    r"|unlike|including|of which|not counting|(?<=, )who(?:se)?|compared (?:to|with)|from [$€£]?\d[\d,.]* to"
+    r"|(?:after|before|by|while|when) [a-z]{2,12}ing"
     r"|to (?:get|have|earn|achieve|reach|keep) (?:an?|his|her|their|its|the)"
     r"|(?:which is |or )?(?:approximately|about|roughly)(?= [$€£]?\d))\b|\s?≈",
     re.I,
@@ -210,8 +211,7 @@ ASIDE = re.compile(
 """What stands right before a number that is only mentioned."""
 
 COMPARES = re.compile(
-    r"[\s$*]{0,3}(?:\w+ ){0,2}(?:more|fewer|less|greater|larger|smaller|older|younger|taller|longer"
-    r"|times)\b[^,;]{0,30}\b(?:than|as)\b",
+    r"[\s$*]{0,3}(?:\w+ ){0,2}(?:more|less|times|[a-z]{2,10}er)\b[^,;]{0,30}\b(?:than|as)\b",
     re.I,
 )
 """What follows a number that compares: `6 more than Lily's 30`."""

@@ -27,6 +27,7 @@ _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 
 
 _COMMITTED = 3
+_WHERE = re.compile(r"\b(?:at|when|where|for|if|let|with)[\s$]*\Z", re.I)
 _INSIDE = re.compile(r"[a-zA-Z\d] \([^()]*\Z")
 _COMPARISON = re.compile(rf"\s*{NUMBER}(?:{cues.COMPARES.pattern})", re.I)
 
@@ -144,7 +145,7 @@ def _right_side(clause: str) -> str | None:
         return None
     sides, _, right = clause.rpartition("=")
     right = right.strip(" .*_`!")
-    if not re.search(r"\w", right) or _PROSE.search(right):
+    if not re.search(r"\w", right) or _PROSE.search(right) or re.search(r"\bat [a-z]\s?\Z", sides):
         return None
     again = re.search(
         r"(?:\A|[^\w])([^\W\d]\w?\s?=\s?[^=]{1,40}?(?:,|\bor\b|\band\b)\s?[^\W\d]\w?\s?=\s?)\Z", sides + "="
@@ -201,7 +202,8 @@ def _weight(clause: str, candidate: Candidate) -> int:
     if re.fullmatch(r"\\?[a-zA-Z]+(?:_\w)?|[a-zA-Z]\([a-zA-Z]\)", candidate.text):
         return -1  # `$n$` names what is asked for
     before = clause[max(0, candidate.start - 48) : candidate.start]
-    if cues.COMMITS.search(before) or re.match(r"\\?\w{1,8}(?:\(\w\))?\s?=", candidate.text):
+    named = re.match(r"\\?\w{1,8}(?:\(\w\))?\s?=", candidate.text) and not _WHERE.search(before)
+    if named or cues.COMMITS.search(before):
         return 1 if cues.COMPARES.match(clause, candidate.end) else _COMMITTED
     if re.search(r"(?<![\d ]), or \$?\Z", before) and not re.search(r"\d,", before):
         return _COMMITTED

@@ -22,10 +22,12 @@ _BE = (
 _MONTH = "january|february|march|april|may|june|july|august|september|october|november|december"
 _DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
 _PREDICATE = re.compile(
-    rf"{_BE}(?:(?:an?|the)\s)?(undefined|indeterminate|infinity|infinite|unbounded|true|false|odd|even|divergent|convergent"
+    rf"{_BE}(?:(?:an?|the)\s)?(undefined|indeterminate|infinity|infinite|unbounded|empty set|empty|true|false"
+    rf"|odd|even|divergent|convergent"
     rf"|impossible|irrational|rational|linearly independent|linearly dependent|{_DAY}|{_MONTH})\b{_END}"
     rf"|\b(does not exist|doesn['’]t exist|diverges|converges)\b{_END}"
-    rf"|\b(no (?:real |integer |such |positive )?(?:solutions?|roots?)|infinitely many(?: [a-z]+)?)\b{_END}"
+    rf"|\b(no such [a-z]+(?: [a-z]+)?|no (?:real |integer |such |positive )?(?:solutions?|roots?)"
+    rf"|infinitely many(?: [a-z]+)?)\b{_END}"
     rf"|\bis ([0-9A-F]*[A-F][0-9A-F]*|[IVXLCDM]{{2,}}){_END}",
     re.I,
 )
@@ -35,11 +37,14 @@ _POLAR = re.compile(r"\A[\s*_#>]*(yes|no)\b[*_]*(?=[,.!;:]|\s?[-—–]|\s*\Z)",
 _CLAIM = re.compile(r"\b(?:is|are|was)\s(?:indeed |actually |therefore )?\**(true|false)\b", re.I)
 _NAMED = re.compile(
     r"\b(?:is|are|was|were|be|in|on|by|goes to)\s+(?:(?:the|a|an)\s)?"
-    r"(?:\*\*([A-Za-z][^*\n]{0,40}?)\.?\*\*|([A-Z][a-z]+(?:\s[A-Z][a-z]+)?))(?:[\s.!]*\Z|,\s(?:with|which|who|because|since|as)\b)"
+    r"(?:\*\*([A-Za-z][^*\n]{0,40}?)\.?\*\*|([A-Z][a-z]+(?:\s[A-Z][a-z]*)?))(?:[\s.!]*\Z|,\s(?:with|which|who|because|since|as)\b)"
 )
 _ADJECTIVE = re.compile(
     r"\b(?:is|are|was|were|be|called)\s+(?:(?:an?|the|also|therefore|indeed)\s)?\*{0,2}(?![a-z]+est\b|(?:winner|first|last|second|third|only|one)\b)([a-z][a-z-]{2,20})\*{0,2}"
     r"(?:\s(?:triangle|angle|number|function|polygon))?(?:[\s.!]*\Z|,\s(?:with|which|because|since|as)\b|\s(?:because|since)\b)"
+)
+_PICKED = re.compile(
+    r"\b(?:buy|choose|pick|select|take|use)\s(?:the\s)?\**([a-z]+(?:\s[a-z]+)?)\**(?:[\s.!]*\Z|,|\s(?:because|since|as)\b)"
 )
 _NAME = re.compile(r"(?<![a-zA-Z])[A-Z][a-z]+\b")
 _NO_NAME = re.compile(
@@ -76,7 +81,7 @@ def word_of(sentence: str, kind: str) -> str | None:
         return predicate(sentence) or (days.pop() if len(days) == 1 else None)
     if _PREMISE.match(sentence) and "," not in sentence:
         return None
-    match = _NAMED.search(sentence) or _ADJECTIVE.search(sentence)
+    match = _NAMED.search(sentence) or _ADJECTIVE.search(sentence) or _PICKED.search(sentence)
     if match:
         return next(group for group in match.groups() if group)
     names = {name for name in _NAME.findall(sentence) if not _NO_NAME.match(name)}
