@@ -3,6 +3,7 @@ r"""The boxes and fields of a response: `\boxed{7}`, `<answer>7</answer>`, `####
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 from rsr.verifiers import math_cues as cues
 from rsr.verifiers.math_text import closing
@@ -42,7 +43,7 @@ def first_turn(text: str) -> str:
     """Without the questions that a model goes on to ask and answer itself."""
     if "\\" in text[-40:]:
         text = _PROVED.sub("", text)
-    for match in _NEXT_TURN.finditer(text):
+    for match in islice(_NEXT_TURN.finditer(text), 12):
         before = text[: match.start()]
         if _BOX.search(before) or _FIELD.search(before) or cues.PHRASE.search(before):
             return before
