@@ -165,7 +165,8 @@ CLAUSE = re.compile(
     r"|which leaves(?! (?:at|for|from|on|in)\b)"
     r"|which gives|which makes|that is|i\.e\.|for a total of|this means|it follows that|we get|we have|then"
     r"|resulting in"
-    r"|we find|we obtain|but only|of which only)\b,?(?!\s(?:that|many|much|far|long)\b|(?<!, so)\sthe\b)|;\s"
+    r"|we find|we obtain|but only|of which only|an? (?:difference|total|sum|increase|decrease|saving|profit"
+    r"|gain|loss) of)\b,?(?!\s(?:that|many|much|far|long)\b|(?<!, so)\sthe\b)|;\s"
     r"|\\(?:implies|Rightarrow|therefore)\b|⇒"
     r"|=>|→|∴",
     re.I,
@@ -187,7 +188,7 @@ REASON = re.compile(
 COMMITS = re.compile(
     r"(?:\b(?:is|are|be|equals?|equal to|becomes|was|were|there are|there were|(?:left|ends?|ended"
     r"|comes?) (?:up )?with|to (?:get|obtain|give)|comes? to|amounts? to|arrive at|totals?|totaling"
-    r"|leaves|leaving|remain(?:s|ing)?"
+    r"|leaves|leaving|remains?|(?<!the )remaining"
     r"|(?:total|sum|average|remainder|radius|value|product|quotient|ratio|slope|profit|distance|speed|score|probability|mean|median|maximum|minimum|cost|price|length"
     r"|area|volume) of)|=|:|≈)[\s*_$\"“(]*(?:\b(?:exactly|only|just|about|approximately|actually|really|now"
     r"|therefore|also|a total of"
@@ -203,7 +204,7 @@ ASIDE = re.compile(
     r"|before|if"
     r"|every|the|these|those|all|when|between|among|step|steps?|problem|question|mod|base|until|to reach|over|minus"
     r"|(?<!\bhas )(?<!\bhave )(?<!\bhad )(?<!\bneeds )(?<!\bneed )(?<!\bgoing )(?<!\bable )to (?!be\b"
-    r"|equal\b)[a-z]{3,12}|another|first|last|next|than the|page"
+    r"|equal\b)[a-z]{3,12}|another|remaining|first|last|next|than the|page"
     r"|equation|at|within|times|plus|original|initial|divided by|multiplied by|either|since|through)"
     r"|\d\s?[-+*/×÷])[\s*_$\"“(£€]*(?:about |exactly |only )?[\s$\\£€]*\Z",
     re.I,

@@ -29,7 +29,10 @@ _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 _COMMITTED = 3
 _WHERE = re.compile(r"\b(?:at|when|where|for|if|let|with)[\s$]*\Z", re.I)
 _INSIDE = re.compile(r"[a-zA-Z\d] \([^()]*\Z")
-_COMPARISON = re.compile(rf"\s*{NUMBER}(?:{cues.COMPARES.pattern})", re.I)
+_COMPARISON = re.compile(
+    rf"\s*{NUMBER}(?:{cues.COMPARES.pattern}|\s(?:of|out of) (?:them|these|those|which|whom)\s(?:is|are|was|were)\b)",
+    re.I,
+)
 
 
 def last_value(text: str) -> str | None:

@@ -60,6 +60,8 @@ def predicate(clause: str) -> str | None:
     day = None if re.search(r"\d", clause) else _ON_DAY.search(clause)
     found = day[1] if day else None
     for match in _PREDICATE.finditer(clause):
+        if match[0].startswith("are") and re.search(r"\d", clause):  # how many are even?
+            continue
         if match[4] is None or (_CAPITALS.fullmatch(match[4]) and not match[4].isdigit()):
             found = next(group for group in match.groups() if group)
     return found
