@@ -97,7 +97,7 @@ def rates(cases: list[Pair], said: list[bool]) -> tuple[float, float, float]:
 def choices(seconds: float = 2.0) -> float:
     """Verdicts of `mcq-rlvr` per second of CPU time."""
     check = rsr.verifiers.get("mcq-rlvr")
-    table = [(row["response"], row["answer"], row.get("choices")) for row in rows("mcq.jsonl")]
+    table = [(row["response"], row["answer"], row.get("choices")) for row in rows("mcq.jsonl") if "answer" in row]
     count, started = 0, time.process_time()
     while time.process_time() - started < seconds:
         for response, answer, options in table:

@@ -73,7 +73,7 @@ def test_nothing_hangs_or_crashes(text):
     started = time.monotonic()
     verdict = MATH(f"\\boxed{{{text}}}", "5")
     assert verdict.reason is not Reason.VERIFIER_ERROR, verdict.detail
-    assert verdict.score in (None, 0.0) or len(text) > 20_000  # the beginning of a very long answer isn't read
+    assert verdict.score in (None, 0.0)
     MATH(text, "x+1")
     assert MATH("\\boxed{5}", text).score != 1.0
     assert time.monotonic() - started < 20
@@ -81,12 +81,62 @@ def test_nothing_hangs_or_crashes(text):
 
 
 @pytest.mark.parametrize(
-    "unit", ["$", "\\boxed{", "\\[", "1 ", "answer is ", "1,", "is ", "\n", "####", "x=", "**", "1/", "<answer>"]
+    "unit",
+    [
+        "$",
+        "\\boxed{",
+        "\\[",
+        "1 ",
+        "answer is ",
+        "1,",
+        "is ",
+        "\n",
+        "####",
+        "x=",
+        "**",
+        "1/",
+        "<answer>",
+        "\nQuestion: 5",
+        "She has 5 apples and ",
+        "Since 5, ",
+        "(a) 5 ",
+        "5 more than ",
+        "12cm ",
+        "5 in 6 chance ",
+        "is the answer, but only ",
+    ],
 )
 def test_junk_takes_milliseconds(unit):
     started = time.process_time()
     MATH.submit(unit * (100_000 // len(unit)), "5")
     assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize(
+    ("response", "score"),
+    [
+        ("\\boxed{" + "1+" * 50_000 + "5}", None),
+        ("\\boxed{" + "x" * 30_000 + " 5}", None),
+        ("<answer>" + "7 " * 30_000 + "5", None),
+        ("\\boxed{5} " + "So we check 7 again. " * 3000, 1.0),
+        ("\\boxed{7} " + "So we check 5 again. " * 3000, 0.0),
+        ("We add 7. " * 9000 + "The answer is 5.", 1.0),
+    ],
+)
+def test_the_answer_of_a_long_response_is_its_box(response, score):
+    assert MATH(response, "5").score == score
+
+
+@pytest.mark.parametrize(
+    ("gold", "response", "score"),
+    [
+        ("Thursday", "Tuesday plus 2 days is Thursday.", 1.0),
+        ("2", "Tuesday plus 2 days is Thursday.", None),
+        ("no", "Yes, 97 is prime.", 0.0),
+    ],
+)
+def test_a_word_is_read_where_the_sentence_gives_a_word(gold, response, score):
+    assert MATH(response, gold).score == score
 
 
 def test_it_runs_in_any_thread():

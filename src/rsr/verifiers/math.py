@@ -20,7 +20,7 @@ from rsr.verifiers import math_symbolic
 from rsr.verifiers.math_answer import final_answer
 from rsr.verifiers.math_compare import equal, is_number, no_number
 from rsr.verifiers.math_results import unevaluated
-from rsr.verifiers.math_text import clean, levelled
+from rsr.verifiers.math_text import clean, closing, levelled
 
 _LONGEST = 20_000
 _REMEMBERED = 50_000
@@ -36,7 +36,7 @@ class _Pair(NamedTuple):
 class Math:
     """Mathematics: reads the final answer out of a response and compares it with the reference, exactly."""
 
-    version = "3"
+    version = "4"
     reads_metadata = False
     isolated = True
 
@@ -80,7 +80,10 @@ class Math:
 
     def _quick(self, response: str, answer: Any) -> tuple[Verdict | None, _Pair]:
         golds = _references(answer)
-        found = final_answer(response[-_LONGEST:])
+        text = _ends(response)
+        if text is None:
+            return _too_large(""), _Pair("", golds)
+        found = final_answer(text, _kind(golds))
         if found is None:
             return Verdict(reason=Reason.NO_ANSWER), _Pair("", golds)
         pair = _Pair(clean(found.text[:_LONGEST]), golds)
@@ -111,6 +114,38 @@ class Math:
             self._known[pair] = verdict
             if len(self._known) > _REMEMBERED:
                 self._known.popitem(last=False)
+
+
+def _ends(response: str) -> str | None:
+    """What is read of a response: the last box with what follows it; None where that box is too large."""
+    if len(response) <= _LONGEST:
+        return response
+    at = max(response.rfind(command) for command in ("\\boxed{", "\\fbox{", "<answer>"))
+    if at < 0 or at >= len(response) - _LONGEST:
+        return response[-_LONGEST:]
+    if response.startswith("<", at):
+        end = response.find("</", at)
+    else:
+        end = closing(response[: at + 2 * _LONGEST], response.index("{", at))
+    if end < 0 or end - at > _LONGEST // 2:
+        return None
+    if end >= len(response) - _LONGEST:
+        return response[at:][: 2 * _LONGEST]
+    return response[max(0, end - _LONGEST // 2) : end + 200] + "\n\n" + response[-_LONGEST // 2 :]
+
+
+_POLAR = frozenset(("yes", "no", "true", "false"))
+
+
+@lru_cache(maxsize=4096)
+def _kind(golds: tuple[str, ...]) -> str:
+    """What is asked for: `polar` (yes or no, true or false), a `word` such as a name, or anything else."""
+    words = [re.sub(r"\\text\s?\{([^{}]*)\}", r"\1", gold).strip().removeprefix("the ") for gold in golds]
+    if all(word.casefold() in _POLAR for word in words):
+        return "polar"
+    if all(re.fullmatch(r"(?:mon|tues|wednes|thurs|fri|satur|sun)day", word, re.I) for word in words):
+        return "day"
+    return "word" if all(re.fullmatch(r"[^\W\d_]{3,20}(?: [^\W\d_]{1,20})?", word) for word in words) else ""
 
 
 def _by_algebra(pair: _Pair) -> Verdict:

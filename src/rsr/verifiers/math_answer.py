@@ -11,9 +11,13 @@ import re
 from typing import NamedTuple
 
 from rsr.verifiers import math_cues as cues
-from rsr.verifiers.math_prose import BOLD, FORMULA, first_value, formula_of, last_value, value_before, with_unit
+from rsr.verifiers import math_said as said
+from rsr.verifiers.math_boxes import MATHEMATICAL, boxed, field, first_turn
+from rsr.verifiers.math_candidates import BOLD, FORMULA, SPELLED, formula_of, spelled, with_unit
+from rsr.verifiers.math_parts import parts_by_letter
+from rsr.verifiers.math_prose import first_value, last_value, value_before
 from rsr.verifiers.math_results import NUMBER, result_at, which_is
-from rsr.verifiers.math_text import closing, levelled
+from rsr.verifiers.math_text import levelled
 
 
 class Answer(NamedTuple):
@@ -24,26 +28,6 @@ class Answer(NamedTuple):
     """Whether it stands in a box or a field: nothing else can be meant."""
 
 
-_BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}(?=[{\d\w\\])|<\|begin_of_box\|>")
-_JOINT = re.compile(
-    r"[\s$.,;:&]*(?:\\text\{\s*(?:and|or)\s*\}|and|or|,|;|y|und|et|和"
-    r"|\(?[b-e]\))?[\s$.,;:&]*(?:[a-zA-Z](?:_\{?\w\}?)? ?= ?)?\$?"
-)
-_JOINED = re.compile(r"\b(?:and|or)\b|,")
-_DEDUCED = re.compile(
-    r"\b(?:so|then|thus|hence|therefore|which|giv(?:es?|ing)|implies|means?|because|since|using|from|but|not|actually"
-    r"|instead|equals?)\b|=>|→|\\Rightarrow|\\implies|[.!?;]\s|\n",
-    re.I,
-)
-_GIVEN = re.compile(r"(?:\A|[\n.!?])\s*(?:since|given|as|if|with|from|because|when|using)\b[^\n.!?]*\Z", re.I)
-_NOT = re.compile(r"(?:\bnot|n['’]t|instead of|rather than|\bwrong(?:ly)?)\b[\s:,$\\(\[*]*(?:be\s)?[\s$\\(]*\Z", re.I)
-_WRONG = re.compile(r"[\s$.\\)\]*]{0,6}(?:\bis|\bwas|\bwould be)\s(?:wrong|incorrect|not\b)", re.I)
-_FIELD = re.compile(
-    r"####[ \t]*([^\n]+)|<(?:final_?)?(?:answer|ans)>\s*(.{1,2000}?)\s*</(?:final_?)?(?:answer|ans)>"
-    r"|[\"'](?:final_?)?(?:answer|result)[\"']\s{0,3}:\s{0,3}"
-    r"(?:\"((?:[^\"\\\n]|\\.){1,2000})\"|([-+.\d][^,}\n]{0,200}))",
-    re.I | re.S,
-)
 _NUMBER = re.compile(r"(?<![\w.])" + NUMBER)
 _STOP = re.compile(
     r"(?:[,.;!?]?\s+|\b)(?:because|since|(?<=, )as|as (?:the|we|it|there|above|before|[a-z]{3,12}ed|found|shown)\b"
@@ -68,20 +52,24 @@ _MORE_NUMBERS = re.compile(rf"(?:[\s,]{{1,3}}(?:and |or )?{NUMBER}){{1,20}}\Z") 
 _SECOND_PART = re.compile(r"\s[a-zA-Z]{1,12},?(?: and)? \d")  # 5 hours and 30 minutes
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 _FOREIGN = re.compile(r"(?![\u0370-\u03ff])[^\W\d_\x00-\x7f]{2,}")
-_MATHEMATICAL = re.compile(r"[-−+(\[{\\$√π*]*\d|[$\\([{√π]|[a-zA-Z] ?=")
 
 
-def final_answer(text: str) -> Answer | None:
-    """The answer, or None where the response gives none."""
-    text = levelled(text)
-    boxed, box_end = _boxed(text)
-    if boxed:
+def final_answer(text: str, kind: str = "") -> Answer | None:
+    """The answer, or None where the response gives none.
+
+    Args:
+        text: the response.
+        kind: `polar` (yes, true) or `word` (a name) where the reference is of that kind, else "".
+    """
+    text = first_turn(levelled(text))
+    box, box_end = boxed(text)
+    if box:
         later = _later(text, box_end)
-        return Answer(_trimmed(later), False) if later else Answer(boxed, True)
-    field = _field(text)
-    if field:
-        return Answer(_first_expression(field) or field, True)
-    given = _committed(text) or _whole(text) or _weak(text)
+        return Answer(_trimmed(later), False) if later else Answer(box, True)
+    given = field(text)
+    if given:
+        return Answer(_first_expression(given) or given, True)
+    given = _committed(text) or parts_by_letter(text) or _whole(text) or _weak(text, kind)
     return Answer(_trimmed(given), False) if given and given.strip() else None
 
 
@@ -97,64 +85,6 @@ def _trimmed(text: str) -> str:
     return text
 
 
-# --- boxes and fields
-
-
-def _boxed(text: str) -> tuple[str | None, int]:
-    """The last box's content joined with those next to it, and where it ends."""
-    found: list[tuple[int, int, str]] = []
-    matches = list(_BOX.finditer(text))[-12:]
-    for match in matches:
-        content, end = _box_content(text, match)
-        denied = _NOT.search(text, max(0, match.start() - 30), match.start()) or _WRONG.match(text, end)
-        if content.strip() and not denied and (not found or match.start() >= found[-1][1]):
-            found.append((match.start(), end, content.strip()))
-    if not found:
-        return None, 0
-    joined = [found[-1]]
-    for box in reversed(found[:-1]):
-        if not _side_by_side(text, box[0], box[1], joined[0][0]):
-            break
-        joined.insert(0, box)
-    contents = list(dict.fromkeys(content for _, _, content in joined))
-    return ", ".join(contents), found[-1][1]
-
-
-def _side_by_side(text: str, start: int, end: int, following: int) -> bool:
-    """Whether two boxes are one answer: nothing but "and" between them, or one sentence that draws no conclusion."""
-    between = text[end:following]
-    if len(between) <= 30 and _JOINT.fullmatch(between):
-        return True
-    if len(between) > 120 or _DEDUCED.search(between) or not _JOINED.search(between):
-        return False
-    return _GIVEN.search(text, max(0, start - 120), start) is None
-
-
-def _box_content(text: str, match: re.Match[str]) -> tuple[str, int]:
-    at = match.end()
-    if match[0].startswith("<"):
-        end = text.find("<|end_of_box|>", at)
-        return (text[at:end], end) if end >= 0 else (text[at : at + 200].split("\n")[0], len(text))
-    if text[at : at + 1] == "{":
-        end = closing(text[: at + 20_000], at)
-        if end >= 0:
-            return text[at + 1 : end], end + 1
-        return text[at + 1 : at + 300].split("\n")[0].rstrip("$ "), len(text)  # cut short
-    word = re.match(r"[-\w.]+|\\\w+", text[at : at + 60])
-    return (word[0], at + len(word[0])) if word else ("", at)
-
-
-def _field(text: str) -> str | None:
-    """The last `<answer>`, JSON field or `####` line; `#### Step 2` is a heading."""
-    for match in reversed(list(_FIELD.finditer(text))[-20:]):
-        content = next(group for group in match.groups() if group).strip()
-        if match[1] is None or not text[match.end() :].strip():
-            return content.replace("\\\\", "\\").replace('\\"', '"') if match[3] else content
-        if _MATHEMATICAL.match(content) and not re.match(r"\d+[.):]\s*\**[a-zA-Z]", content):
-            return content
-    return None
-
-
 # --- phrases
 
 
@@ -162,7 +92,7 @@ def _later(text: str, at: int) -> str | None:
     """What comes after a box and overrides it: a correction, or another "the answer is" with a value."""
     correction = cues.CORRECTION.search(text, at)
     found = _phrase(text, at, strong=True)
-    if found and (correction or _MATHEMATICAL.match(found[0])):
+    if found and (correction or MATHEMATICAL.match(found[0])):
         return found[0]
     return _corrected(text, at) if correction else None
 
@@ -186,7 +116,7 @@ def _corrected(text: str, start: int) -> str | None:
     for match in reversed(list(cues.CORRECTED.finditer(tail))[-8:]):
         result = result_at(tail[match.end() : match.end() + 200])
         given = result or _first_expression(tail[match.end() : match.end() + 300].lstrip())
-        if given and _MATHEMATICAL.match(given):
+        if given and MATHEMATICAL.match(given):
             return given
     return None
 
@@ -257,12 +187,20 @@ def _heads(text: str, match: re.Match[str]) -> bool:
     return text[max(0, match.start() - 6) : match.start()].lower() == "final "
 
 
-def _weak(text: str) -> str | None:
+_ONLY = re.compile(r"[^.!?\n]{0,200}\bbut only\b")
+
+
+def _weak(text: str, kind: str) -> str | None:
     """The result that the last sentences give."""
+    word = said.in_words(text, kind)
+    if word:
+        return word
     found = _phrase(text, max(0, len(text) - 1500), strong=False)
     if found:
         following = re.split(r"(?<=[.!?])\s|\n", text[found[1] :])[1:]
-        if all(cues.EXPLAINS.match(sentence) or not re.search(r"\d", sentence) for sentence in following):
+        if not _ONLY.match(text, found[1]) and all(
+            cues.EXPLAINS.match(sentence) or not re.search(r"\d", sentence) for sentence in following
+        ):
             return found[0]
     return last_value(text)
 
@@ -298,6 +236,11 @@ def _first_expression(text: str) -> str | None:
         return worked_out[1]
     if number:
         return _number_with(head, number)
+    words = SPELLED.match(head)
+    if words and " " in head and len(_PROSE.findall(head)) <= 8:
+        return f"{spelled(words)} {head[words.end() :].strip()}".strip()
+    if re.match(r"(?:[A-Za-z]{2,} ){2,}\D{0,20}\d", head) and not re.search(r"[\\$]|\bof\b", head):
+        return last_value(head) or head
     if len(_PROSE.findall(head)) <= 3 and len(head) <= 300 and not _SAYS.search(head):
         return head
     return last_value(_PARAGRAPH.split(text)[0])
@@ -305,7 +248,7 @@ def _first_expression(text: str) -> str | None:
 
 def _number_with(head: str, number: re.Match[str]) -> str:
     """A number with what belongs to it: its unit, more numbers, the rest of its expression."""
-    if _REMARK.match(head, number.end()):
+    if _REMARK.match(head, number.end()) or re.match(r":\s+[^\d\s]", head[number.end() :]):
         return number[0]
     other = _ALSO.match(head, number.end())
     if other:
@@ -372,6 +315,8 @@ def _whole(text: str) -> str | None:
     if assigned and not _PROSE.search(re.sub(r"\b(?:or|and)\b", "", assigned)) and _ASSIGNED.fullmatch(assigned):
         return assigned
     words = _WORD.findall(_FUNCTIONS.sub("", bare))
+    if re.search(r"[\u0900-\u0eff]", bare) and re.search(r"\d", bare):
+        return None  # a sentence in a script that writes vowels as marks
     if "=" not in bare and len(words) < 2 and not _VERBS.search(bare) and not any(len(word) > 2 for word in words):
         return bare if re.search(r"[\w∅]", bare) else None
     if len(words) <= 4 and len(bare) <= 60 and not _VERBS.search(bare) and "=" not in bare and _BARE.match(bare):

@@ -48,6 +48,8 @@ def equal(gold: str, given: str, algebra: Equal | None = None) -> bool | None:
     if sides[0] and sides[1]:
         return _unordered(_BY.split(sides[0][0]), _BY.split(sides[1][0]), algebra)
     one, other = parsed(gold), parsed(given)
+    if one.name and other.name and ("\\equiv" in gold) != ("\\equiv" in given):
+        return False
     if one.name and other.name and one.name != other.name and "=" in gold and "=" in given:
         return _same_body(one, other, algebra) is True and _same_name(one.name, other.name)
     if bool(one.name) != bool(other.name) and "=" in one.body + other.body and "=" in gold and "=" in given:
@@ -63,7 +65,9 @@ def _same_name(one: str, other: str) -> bool:
 
 _BY = re.compile(r"\s?\\times\s?|\sby\s|\sx\s")
 _DIMENSIONS = re.compile(rf"\d[\d.]{{0,12}}\s?[a-z]{{1,8}}(?:(?:{_BY.pattern})\d[\d.]{{0,12}}\s?[a-z]{{1,8}}){{1,2}}")
-_LABELLED = re.compile(r"\\text\s?\{\s?\(?([A-E])[).]*\s?\}\s*(?:[:.]\s*)?(\S.*)|\(?([A-E])\)\s*(\S.*)", re.S)
+_LABELLED = re.compile(
+    r"\\text\s?\{\s?\(?([A-E])[).]*\s?\}\s*(?:[:.]\s*)?(\S.*)|(?:\(?([A-E])\)\s*|([A-E])[.:]\s+)(\S.*)", re.S
+)
 _COMMA_DECIMAL = re.compile(r"[-+]?(?:\d{1,3}(?:[ .]\d{3})+|\d+),(?:\d{1,2}|\d{4,})|[-+]?0,\d+")
 
 
@@ -83,13 +87,13 @@ def _other_reading(gold: str, given: str) -> tuple[str, str] | None:
     changed = False
     texts = []
     for text, partner in ((gold, given), (given, gold)):
-        new = text
+        new = math_parts.plainer(text, partner)
         label = _LABELLED.fullmatch(text)
         if label and not _LABELLED.fullmatch(partner):
-            letter, rest = label[1] or label[3], label[2] or label[4]
+            letter, rest = label[1] or label[3] or label[4], label[2] or label[5]
             new = letter if partner.strip("() .").removeprefix("\\text{(").rstrip(")}") == letter else rest
-        elif _COMMA_DECIMAL.fullmatch(text) and exact(_untexted(parsed(partner).body)) is not None:
-            new = text.replace(".", "").replace(" ", "").replace(",", ".")
+        elif "," in text and _COMMA_DECIMAL.fullmatch(body := parsed(text).body) and is_number(partner):
+            new = body.replace(".", "").replace(" ", "").replace(",", ".") + text[len(body) :]
         changed = changed or new != text
         texts.append(new)
     return (texts[0], texts[1]) if changed else None
@@ -113,7 +117,7 @@ def no_number(text: str) -> bool:
     """Whether a cleaned text is words that give no value: `awesome`, `half of 20`; not `undefined`, `x + 1`."""
     if not _WORD.search(text) or _WORDS_OF_MATHEMATICS.search(text):
         return False
-    return not is_number(text)
+    return not any(is_number(part) for part in (text, *math_parts.parts_of(text)[1]))
 
 
 def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> bool | None:
@@ -137,7 +141,7 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
     sets = [_NAMED_SETS.get(_bare(body).casefold()) for body in bodies]
     if sets[0] or sets[1]:
         return sets[0] == sets[1]
-    for plain in (_words, math_parts.residues, math_parts.bases, math_parts.ratios):
+    for plain in (math_parts.remainders, _words, math_parts.residues, math_parts.bases, math_parts.ratios):
         verdict = plain(*bodies)
         if verdict is not None:
             return verdict
@@ -145,11 +149,17 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
         verdict = compare(*bodies, algebra)
         if verdict is not None:
             return verdict
-    percents = [side.body + "%" if side.percent else side.body for side in (one, other)]
-    verdict = _collections(percents[0], percents[1], algebra)
+    wholes = [_whole(side, partner) for side, partner in ((one, other), (other, one))]
+    verdict = _collections(wholes[0], wholes[1], algebra)
     if verdict is not None:
         return verdict
     return algebra(*bodies) if algebra else None
+
+
+def _whole(side: Expression, partner: Expression) -> str:
+    """A body with its percent sign, and against a list with its unit."""
+    unit = f" {side.unit}" if side.unit and "," in partner.body else ""
+    return f"{side.body}%" if side.percent else side.body + unit
 
 
 def _angle(side: Expression, partner: Expression) -> str:
@@ -165,7 +175,7 @@ def _same_quantity(one: Expression, other: Expression, gold: Fraction, given: Fr
             return False
         gold *= factor
     if gold == given:
-        return not (other.percent and not one.percent and abs(gold) < 1)  # 0.5% is not 0.5
+        return one.percent == other.percent or abs(gold) >= 1  # 0.5% is not 0.5
     if one.percent != other.percent:
         return gold == given * (100 if one.percent else Fraction(1, 100))
     return _rounded(one.body, other.body, gold, given)
@@ -246,6 +256,8 @@ def _words(gold: str, given: str) -> bool | None:
     if plain[0] and len(first) > 3 and not _is_product(first):
         return False if exact(given) is not None else None
     if len(re.findall(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}", _TEXT.sub("", given))) >= 3:
+        if all(map(is_number, math_parts.parts_of(given)[1])):
+            return None
         return False  # a sentence
     return None
 
@@ -254,6 +266,7 @@ def _is_product(text: str) -> bool:
     return len(set(text)) == len(text) and len(text) < 5
 
 
+_MANY = re.compile(r"(?:there are )?(?:infinitely many|an infinite number of)(?: [a-z]+)?\Z")
 _SAME_WORDS = {"true": "yes", "false": "no", "does not exist": "dne", "doesn't exist": "dne"}
 _REALS = (
     "allrealnumbers allreals realnumbers therealnumbers allx x\\in\\mathbb{r} \\mathbb{r} \\r \\reals"
@@ -267,7 +280,7 @@ _NAMED_SETS = dict.fromkeys(_REALS.split(), "reals") | dict.fromkeys(_NOTHING.sp
 
 
 def _folded(text: str) -> str:
-    text = " ".join(text.casefold().split())
+    text = _MANY.sub("infinitely many", " ".join(text.casefold().split()))
     return _SAME_WORDS.get(text, text.removeprefix("the "))
 
 
@@ -278,7 +291,9 @@ def _intervals(gold: str, given: str, algebra: Equal | None) -> bool | None:
         return first[0] == second[0] and equal(first[1], second[1], algebra)
     one, other = first[1] if first else gold, second[1] if second else given
     kinds = [math_parts.parts_of(text)[0] for text in (one, other)]
-    if (first or second) and all(kind in ("()", "[]", "(]", "[)") for kind in kinds):
+    if (first or second) and all(
+        kind in ("()", "[]", "(]", "[)") or "\\cup" in text for kind, text in zip(kinds, (one, other), strict=True)
+    ):
         return equal(one, other, algebra)
     return None
 
@@ -320,7 +335,8 @@ def _collections(gold: str, given: str, algebra: Equal | None) -> bool | None:
         math_parts.distinct(parts) if not brackets else parts for brackets, parts in ((kind, first), (other, second))
     ]
     if [len(parts) for parts in distinct] == [1, 1] and len(first) + len(second) > 2:
-        return equal(distinct[0][0], distinct[1][0], algebra)
+        verdicts = [equal(distinct[0][0], part, algebra) for part in second]
+        return True if True in verdicts else verdicts[0]
     first, second = distinct
     if len(first) < 2 and len(second) < 2 and not (kind == other == "{}"):
         if kind and kind == other:

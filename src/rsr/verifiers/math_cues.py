@@ -112,6 +112,9 @@ DOUBT = re.compile(
 )
 """A sentence that commits to nothing."""
 
+GUESS = re.compile(r"\bbut (?:i (?:think|believe|would say|['’]d say)|my (?:best )?guess)\b", re.I)
+"""What turns doubt into an answer."""
+
 REJECTED = re.compile(
     r"\b(?:trap|distractor|wrong|incorrect|mistake|mistaken|misleading|extraneous|rejected|excluded|invalid"
     r"|discarded?)\b",
@@ -142,15 +145,29 @@ EXPLAINS = re.compile(
 """A sentence that explains what was concluded before it."""
 
 CHECKS = re.compile(
-    r"\A[\s*_#>(-]*(?:check|to (?:check|verify|confirm)|verification|sanity check|double-check|as a check)\b", re.I
+    r"\A[\s*_#>(-]*(?:(?:to )?(?:double-?)?check|to (?:verify|confirm)|verification|sanity check|as a check"
+    r"|i hope|hope this"
+    r"|let me know|feel free|would you like|do you want|if you(?:['’]d| would| want| need| have| like))\b",
+    re.I,
 )
-"""A sentence that works backwards."""
+"""A sentence that works backwards, or only talks to the reader."""
+
+PREMISE = re.compile(
+    r"\A\s*(?:since|as|because|when|if|given that|given)\b.*?,\s(?=(?:the|there|we|it|he|she|they|you|this|each"
+    r"|his|her|their"
+    r"|an?|all|only|both)\b)",
+    re.I | re.S,
+)
+"""What a sentence presupposes: `Since the discriminant is 16 > 0,`."""
 
 CLAUSE = re.compile(
-    r"(?:,\s|;\s|\s)(?:and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|which means|which leaves"
+    r"(?:,\s|;\s|\s)(?:and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|which means"
+    r"|which leaves(?! (?:at|for|from|on|in)\b)"
     r"|which gives|which makes|that is|i\.e\.|for a total of|this means|it follows that|we get|we have|then"
     r"|resulting in"
-    r"|we find|we obtain)\b,?(?!\s(?:that|many|much|far|long|the)\b)|;\s|\\(?:implies|Rightarrow|therefore)\b|⇒"
+    r"|we find|we obtain|but only|of which only|an? (?:difference|total|sum|increase|decrease|saving|profit"
+    r"|gain|loss) of)\b,?(?!\s(?:that|many|much|far|long)\b|(?<!, so)\sthe\b)|;\s"
+    r"|\\(?:implies|Rightarrow|therefore)\b|⇒"
     r"|=>|→|∴",
     re.I,
 )
@@ -160,7 +177,9 @@ REASON = re.compile(
     r",?\s(?:because|since|as (?:the|there|we|it|each|he|she|they)|given that|due to|where|assuming|if|when"
     r"|attained|achieved"
     r"|(?:which )?occur(?:s|ring)|obtained|(?:and |but )?not(?= (?:just )?[$€£]?\d)|rather than|instead of"
-    r"|unlike|compared (?:to|with)"
+    r"|unlike|including|of which|not counting|(?<=, )who(?:se)?|compared (?:to|with)|from [$€£]?\d[\d,.]* to"
+    r"|(?:after|before|by|while|when) [a-z]{2,12}ing"
+    r"|to (?:get|have|earn|achieve|reach|keep) (?:an?|his|her|their|its|the)"
     r"|(?:which is |or )?(?:approximately|about|roughly)(?= [$€£]?\d))\b|\s?≈",
     re.I,
 )
@@ -169,25 +188,34 @@ REASON = re.compile(
 COMMITS = re.compile(
     r"(?:\b(?:is|are|be|equals?|equal to|becomes|was|were|there are|there were|(?:left|ends?|ended"
     r"|comes?) (?:up )?with|to (?:get|obtain|give)|comes? to|amounts? to|arrive at|totals?|totaling"
-    r"|leaves|leaving|remain(?:s|ing)?"
-    r"|(?:total|sum|average|profit|distance|speed|score|probability|mean|median|maximum|minimum|cost|price|length"
+    r"|leaves|leaving|remains?|(?<!the )remaining"
+    r"|(?:total|sum|average|remainder|radius|value|product|quotient|ratio|slope|profit|distance|speed|score|probability|mean|median|maximum|minimum|cost|price|length"
     r"|area|volume) of)|=|:|≈)[\s*_$\"“(]*(?:\b(?:exactly|only|just|about|approximately|actually|really|now"
     r"|therefore|also|a total of"
-    r"|going to be|still|thus|then|hence|indeed|equal to)\b[\s*_$]*){0,3}[\s*_$\"“(£€]*\Z",
+    r"|going to be|still|thus|then|hence|indeed|equal to|at (?:least|most)|no more than"
+    r"|up to)\b[\s*_$]*){0,3}[\s*_$\"“(£€]*\Z",
     re.I,
 )
 """What stands right before a number that a sentence commits to."""
 
 ASIDE = re.compile(
-    r"(?:\b(?:of|of (?:the|these|those|his|her|their|all)|out of|from|from the|per|than|by|with|with the|after"
+    r"(?:\b(?:of|of (?:the|these|those|his|her|their|all)|out of|from|from the|per|than(?: [a-z]+['’]s| his"
+    r"| her| the)?|by|with|with the|after"
     r"|before|if"
     r"|every|the|these|those|all|when|between|among|step|steps?|problem|question|mod|base|until|to reach|over|minus"
-    r"|to (?!be\b|equal\b)[a-z]{3,12}|another|first|last|next|than the|page"
+    r"|(?<!\bhas )(?<!\bhave )(?<!\bhad )(?<!\bneeds )(?<!\bneed )(?<!\bgoing )(?<!\bable )to (?!be\b"
+    r"|equal\b)[a-z]{3,12}|another|remaining|first|last|next|than the|page"
     r"|equation|at|within|times|plus|original|initial|divided by|multiplied by|either|since|through)"
     r"|\d\s?[-+*/×÷])[\s*_$\"“(£€]*(?:about |exactly |only )?[\s$\\£€]*\Z",
     re.I,
 )
 """What stands right before a number that is only mentioned."""
+
+COMPARES = re.compile(
+    r"[\s$*]{0,3}(?:\w+ ){0,2}(?:more|less|times|[a-z]{2,10}er)\b[^,;]{0,30}\b(?:than|as)\b",
+    re.I,
+)
+"""What follows a number that compares: `6 more than Lily's 30`."""
 
 BESIDE = re.compile(r"\b(?:for|in|to|on|at|within|across)(?: the| a)?[\s*_$]*\Z", re.I)
 """The same, more weakly."""

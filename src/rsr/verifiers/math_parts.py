@@ -11,13 +11,14 @@ from typing import Any
 
 from rsr.verifiers.math_numbers import exact
 from rsr.verifiers.math_text import closing, parsed
+from rsr.verifiers.math_units import unit as unit_of
 
 _MATRIX = re.compile(r"\\begin\s?\{([pbvBV]?matrix|array|cases)\}(?:\{[clr| ]+\})?(.*)\\end\s?\{\1\}", re.S)
 _BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?\s?_\s?(?:\{\s?(?:\\text\s?\{)?\s?)?(\d{1,2}|two|eight|ten|sixteen)\b[\s}]*")
 _BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
 _RATIO = re.compile(r"\s?([^:,=]{1,60}?)\s?(?::|(?<=\d) to (?=\d))\s?([^:,=]{1,60})")
 _RESIDUE = re.compile(
-    r"(-?\d{1,30})\s?(?:\(\s?)?(?:\\[pb]?mod(?![a-z])|\(?\\text\s?\{\s?mod\s?\}|\(?mod)\s?\{?\s?(\d{1,30})\s?\}?\)?"
+    r"(-?\d{1,30})\s?(?:\(\s?)?(?:\\[pb]?mod(?![a-z])|\(?\\text\s?\{\s?\(?mod\s?\}|\(?mod)\s?\{?\s?(\d{1,30})\s?\}?\)?"
 )
 _JOINER = re.compile(
     r"\\text\s?\{\s?(?:and|or)\s?\}|\\(?:lor|land|vee)(?![a-zA-Z])|\s(?:或|和|及|oder|und|ou|et|или|и)\s|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|;"
@@ -101,8 +102,9 @@ def distinct(parts: list[str]) -> list[str]:
     values: dict[Any, str] = {}
     for part in parts:
         one = parsed(part)
-        value = exact(one.body)
-        values.setdefault(part if value is None else value / 100 if one.percent else value, part)
+        value, measure = exact(one.body), unit_of(one.unit) if one.unit else None
+        key: Any = part if value is None else value / 100 if one.percent else value
+        values.setdefault((key * measure.factor, measure.dimension) if value is not None and measure else key, part)
     return list(values.values())
 
 
@@ -128,7 +130,7 @@ def union(text: str) -> list[str]:
 
 def is_relation(text: str) -> bool:
     """Whether a text is an inequality."""
-    return re.search(r"[<>]|\\le|\\ge", text) is not None
+    return re.search(r"[<>]|\\le|\\ge|\\ne(?![a-z])", text) is not None
 
 
 def parts_of(text: str) -> tuple[str, list[str]]:
@@ -166,12 +168,12 @@ def _outer(text: str) -> bool:
 
 
 def _in_number(text: str, at: int, kind: str) -> bool:
-    """Whether a comma groups thousands: only outside brackets, three digits on its right, no space."""
+    """Whether a comma groups thousands: outside brackets, up to three digits on its left, three on its right."""
     return (
         not kind
         and re.match(r",\d{3}(?!\d)", text[at : at + 5]) is not None
         and text[at - 1 : at].isdigit()
-        and not re.search(r",\s", text)
+        and not re.search(r"(?<!\d),\d{3}(?!\d)|\d{4},\d", text)
     )
 
 
@@ -181,6 +183,7 @@ _ANY = r"(<=?|>=?|\\le(?![a-z])|\\ge(?![a-z]))"
 _BETWEEN = re.compile(rf"{_NUMERAL}{_LESS}\s?([a-zA-Z])\s?{_LESS}{_NUMERAL}")
 _RIGHT = re.compile(rf"([a-zA-Z])\s?{_ANY}{_NUMERAL}")
 _LEFT = re.compile(rf"{_NUMERAL}{_ANY}\s?([a-zA-Z])")
+_HOLE = re.compile(r"([a-zA-Z])\s?\\ne\s?(-?\d{1,9}(?:/\d{1,9})?)")
 _TURNED = {"<": ">", "<=": ">=", "\\le": "\\ge", ">": "<", ">=": "<=", "\\ge": "\\le"}
 
 
@@ -192,6 +195,9 @@ def interval(text: str) -> tuple[str, str] | None:
     if between:
         low, first, name, second, high = between.groups()
         return name, f"{'(' if first == '<' else '['}{low.strip()},{high.strip()}{')' if second == '<' else ']'}"
+    hole = _HOLE.fullmatch(text)
+    if hole:
+        return hole[1], f"(-\\infty,{hole[2]})\\cup ({hole[2]},\\infty)"
     right, left = _RIGHT.fullmatch(text), _LEFT.fullmatch(text)
     if right:
         name, sign, bound = right.groups()
@@ -203,3 +209,73 @@ def interval(text: str) -> tuple[str, str] | None:
     if sign[0] == "<" or sign == "\\le":
         return name, f"(-\\infty,{bound.strip()}{')' if strict else ']'}"
     return name, f"{'(' if strict else '['}{bound.strip()},\\infty)"
+
+
+_LETTER = re.compile(r"(?:\A|[\s,;]{1,4}|\s?\\text\s?\{\s?(?=\())\**\(?([a-e])\)\**[}:.]?\s?(?=\S)")
+
+
+def parts_by_letter(text: str) -> str | None:
+    """A text that is nothing but answers to the parts of a question: `(a) 14 (b) 3/5` is `(14, 3/5)`, else None."""
+    text = text.strip()
+    if len(text) > 300 or not re.match(r"\W{0,6}a\)", text):
+        return None
+    labels = list(_LETTER.finditer(text))
+    if len(labels) < 2 or [label[1] for label in labels] != [*"abcde"[: len(labels)]]:
+        return None
+    ends = [label.start() for label in labels[1:]] + [len(text)]
+    values = [text[label.end() : end].strip(" ,;.\n$*") for label, end in zip(labels, ends, strict=True)]
+    return f"({', '.join(values)})" if all(0 < len(value) <= 60 and "\n" not in value for value in values) else None
+
+
+_REMAINDER = re.compile(
+    r"(\d{1,30})\s?(?:,?\s?(?:with |and )?(?:a )?(?:\\text\s?\{\s?)?(?:remainder(?: of| is)?"
+    r"|[Rr]\.?)\s?\}?)\s?(\d{1,30})"
+)
+
+
+def remainders(gold: str, given: str) -> bool | None:
+    """`7 R 3`, `7 remainder 3`, `7, 3`; None where neither has a remainder."""
+    first, second = _REMAINDER.fullmatch(gold), _REMAINDER.fullmatch(given)
+    if first is None and second is None:
+        return None
+    pairs = [match.groups() if match else tuple(parts_of(text)[1]) for match, text in ((first, gold), (second, given))]
+    return pairs[0] == pairs[1]
+
+
+_BUILDER = re.compile(
+    r"\\?\{\s?([a-z])\s?(?:\\in\s?\\mathbb\s?\{?\s?[RZNQ]\s?\}?\s?)?(?:\\mid|\\vert|:|\|)\s?(.{1,120}?)\s?\\?\}"
+)
+_WHERE = (
+    r"(?:\\text\s?\{\s?,?\s?(?:where|for|with)?\s?(?:all|any|every|some)?[a-z ]{0,30}\}|where|with"
+    r"|for(?: all"
+    r"| any"
+    r"| every"
+    r"| some)?)"
+)
+_DOMAIN = (
+    r"(?:\\in\s?(?:\\mathbb\s?\{?\s?[NZRQC]|[NZRQC])\s?\}?[^,;]{0,8}|\\ne\s?-?\d{1,9}|(?:\\ge|>=?)\s?[01]"
+    r"|\\text\s?\{\s?is (?:an?|any) [a-z -]{3,30}\}|is (?:an?|any) [a-z -]{3,30})"
+)
+_QUALIFIER = re.compile(
+    rf"\s?(?:[,;]\s?|(?=\(|\\text|where|with|for)){_WHERE}?\s?\(?(?P<letter>[a-z])\s?{_DOMAIN}\)?\Z"
+    rf"|\s?,?\s?(?:\\text\s?\{{\s?,?\s?for (?:all|any|every)\b[a-z ]{{0,30}}\}}|for (?:all|any|every)(?: real"
+    rf"| positive| integers?| numbers?){{0,3}})\s?(?P<all>[a-z]?)\Z"
+)
+
+
+def plainer(text: str, partner: str) -> str:
+    r"""A text without what its partner leaves unsaid: `\{x \mid x > 1\}`, `, k \in \mathbb{Z}`, `(a) 14 (b) 3/5`."""
+    if len(text) > 400:
+        return text
+    if "{" in text and (built := _BUILDER.fullmatch(text)) and (is_relation(built[2]) or "=" in built[2]):
+        return built[2]
+    if text.startswith(("(a)", "a)", "\\text")) and (listed := parts_by_letter(text)):
+        return listed
+    found = _QUALIFIER.search(text)
+    if found is None or _QUALIFIER.search(partner):
+        return text
+    main = text[: found.start()].strip()
+    letter = found["letter"] or found["all"]
+    unknown = letter and not re.search(rf"(?<![a-zA-Z\\]){letter}(?![a-zA-Z])", main)
+    bounded = "\\ge" in found[0] or ">" in found[0]
+    return text if not main or unknown or is_relation(main) or (bounded and "=" not in main) else main

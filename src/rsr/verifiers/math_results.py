@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 
-_PLAIN = r"\d(?<![\w.]\d)(?:,?\d){0,20}(?:\.\d{1,20})?(?!\w)"
+_PLAIN = r"\d(?<![\w.^]\d)(?:,?\d){0,20}(?:\.\d{1,20})?(?!\w)"
 _SIGNED = rf"(?:[-−(] ?)?[$€£]?{_PLAIN}\)?"
 _OPERATOR = (
     r"\s{0,2}(?:[-+*/×÷·⋅−–]|\bx\b|\\times\b|\\cdot\b|\\div\b|\b(?:plus|minus|times|mal|más|plus|fois|por|per"
-    r"|multiplied by|divided by|added to)\b)\s{0,2}"
+    r"|multiplied by|divided by|added to|choose)\b)\s{0,2}"
 )
 _SUM = rf"{_PLAIN}(?:{_OPERATOR}{_SIGNED}){{1,6}}"
 _LINK = (

@@ -103,9 +103,10 @@ def clean(text: str) -> str:
     text = _money(text) if _CURRENCY.search(text) else text
     if not text.isascii():
         text = _ascii(text)
+    text = text.replace("\\!", "") if "\\!" in text else text
     text = _STARS.sub("^", text) if "**" in text else text
     text = _DROPPED.sub(" ", text) if _DROPPED.search(text) else text
-    text = text.replace("{,}", ",")
+    text = text.replace("{,}", ",").replace("\\text{:}", ":").replace("{:}", ":")
     if "\\" in text:
         for expression, replacement in _RENAMED:
             text = expression.sub(replacement, text)
@@ -117,7 +118,7 @@ def clean(text: str) -> str:
     if "base" in text or " x " in text or "x10" in text:
         text = _TIMES_X.sub(r" \\times ", _IN_BASE.sub(r"\1_{\2}", text))
     if dotted := _DOT_THOUSANDS.fullmatch(text):
-        text = (dotted[1] or dotted[2]).replace(".", "") + (dotted[3] or "")
+        text = (dotted[1] or dotted[2] or dotted[3]).replace(".", "") + (dotted[4] or "")
     return text if text.endswith("...") else text.rstrip(".。,;: ")
 
 
@@ -144,6 +145,7 @@ _IN_BASE = re.compile(r"\b([0-9A-F]+)\s(?:in\s|\()?(?:\\text\s?\{\s?)?(?:in\s)?b
 _TIMES_X = re.compile(r"(?<=\d)\s?x\s?(?=10\^)|(?<=\d) x (?=\d)")
 _DOT_THOUSANDS = re.compile(
     r"([-+]?\d{1,3}(?:\.\d{3}){2,})"
+    r"|Rp\.? ?(\d{1,3}(?:\.\d{3})+)"
     r"|(?:Rp\.? ?)?([-+]?\d{1,3}\.\d{3})( ?(?:\\text\{euros\}|euros?|rupiah|đồng|dong|vnd|liras?|tl))",
     re.I,
 )
@@ -207,8 +209,10 @@ _NAME = re.compile(
     r"\s?(?:=|:(?!\d)|\\approx|\\equiv(?![a-zA-Z])|\\in(?![a-zA-Z]))\s?(?=\S)"
 )
 _LEADING = re.compile(
-    r"(?:\\text\s?\{[^{}]{0,60}(?:\bis|\bare|:|=)\s?\}|\\approx|\\simeq|=|:|USD|EUR|US|Rs\.?|€|£|¥|₹|about"
-    r"|approximately|roughly|exactly)\s?"
+    r"(?:\\text\s?\{(?:[^{}]{0,60}(?:\bis|\bare|:|=)|\s?(?:about|approximately|roughly|exactly))\s?\}|\\approx|\\simeq|=|:|USD|EUR|US|Rs\.?|€|£|¥|₹|about"
+    r"|approximately|roughly|exactly|(?:\\text\s?\{\s?)?all (?:(?:real|positive|odd|even|prime) )*(?:primes"
+    r"|integers|numbers|values)(?: of)?"
+    r"\s?\}?(?=\s[a-z$\\]))\s?"
 )
 _TEXT = re.compile(r"\\text\s?\{([^{}]*)\}")
 _POWER = r"\^\s?\{?-?[123]\}?"

@@ -26,7 +26,7 @@ dm 1/10: dm decimeter decimetre | km 1000: km kilometer kilometre км 公里 �
 ft 381/1250: ft foot feet | yd 1143/1250: yd yard | mi 201168/125: mi mile
 g: g gram gramme г 克 | mg 1/1000: mg milligram | kg 1000: kg kgs kilogram kilo кг 公斤 千克 | t 1000000: ton tonne
 lb 45359237/100000: lb lbs pound | oz 45359237/1600000: oz ounce
-s: s sec second с 秒 | min 60: min minute мин 分钟 | h 3600: h hr hour ч 小时 时间 時間 | day 86400: day 天
+s: s sec second с 秒 | min 60: min minute мин 分钟 | h 3600: h hr hour giờ ч 小时 时间 時間 | day 86400: day 天
 week 604800: week
 month: month | year 12: yr year
 l: l liter litre л 升 | ml 1/1000: ml milliliter millilitre
@@ -128,14 +128,15 @@ def compound(text: str) -> tuple[Fraction, str] | None:
     """The amount of `5 hours and 30 minutes`, in its base unit, and that unit; None for anything else."""
     if text[:1] not in _STARTS or text.isdigit() or len(text) > 100:
         return None
-    total, kind, at, count = Fraction(0), "", 0, 0
+    total, kind, at, count, last = Fraction(0), "", 0, 0, Fraction(0)
     text = re.sub(r"\\text\s?\{([^{}]*)\}", r" \1 ", text)
     text = " ".join(text.split())
     while at < len(text):
         match = _AMOUNT.match(text, at)
         found = _named(match[2]) if match else None
-        if match is None or found is None or (kind and found[1] != kind):
+        if match is None or found is None or (kind and (found[1] != kind or found[0] >= last)):
             return None
+        last = found[0]
         total += Fraction(match[1]) * found[0]
         kind, count = found[1], count + 1
         joint = _AND.match(text, match.end())
@@ -172,11 +173,12 @@ _MONTH_NAMES = (
 )
 _MONTHS = {name: number for number, names in enumerate(_MONTH_NAMES.split("|"), start=1) for name in names.split()}
 _MONTH = "|".join(sorted(_MONTHS, key=len, reverse=True))
-_DATE = re.compile(
+DATE = re.compile(
     rf"(?:[a-z]{{3,9}}day,?\s)?(?:(?:the\s)?(?P<day>\d{{1,2}})(?:st|nd|rd|th)?\s(?:of\s)?(?P<month>{_MONTH})\.?"
     rf"|(?P<month2>{_MONTH})\.?\s(?P<day2>\d{{1,2}})(?:st|nd|rd|th)?)(?:,?\s(?P<year>\d{{4}}))?",
     re.I,
 )
+"""`March 14, 2025`, `14 March`."""
 
 
 def same_time(one: str, other: str) -> bool | None:
@@ -213,7 +215,7 @@ def same_date(one: str, other: str) -> bool | None:
 
 
 def _date(text: str) -> tuple[int, int, int | None] | None:
-    match = _DATE.fullmatch(re.sub(r"\\text\s?\{([^{}]*)\}", r"\1", text).strip())
+    match = DATE.fullmatch(re.sub(r"\\text\s?\{([^{}]*)\}", r"\1", text).strip())
     if match is None:
         return None
     month = _MONTHS[(match["month"] or match["month2"]).lower()]

@@ -1,0 +1,192 @@
+"""Answers that a sentence gives in words, and several amounts that it gives at once.
+
+`The limit does not exist.`, `Yes, they are similar.`, `The winner is Ana.`; `Jane is 8 and her brother is 14.`
+"""
+
+from __future__ import annotations
+
+import re
+
+from rsr.verifiers.math_results import NUMBER
+from rsr.verifiers.math_units import unit as unit_of
+
+_PREMISE = re.compile(r"\A[\s*_#>-]*(?:since|if|when|as|because|suppose|assume|let|note|given|where|while)\b", re.I)
+_END = r"(?=[\s*_$]*(?:[.!:;]|,?\s(?:since|because|as|for|so it)\b|,\s(?:i\.e|that is|meaning|with)|\Z))"
+_BE = (
+    r"(?:['’]s\b|\b(?:is|are|be|was|were|equals|becomes|falls on|lands on|is on|be on)\b)[\s*_]*(?:(?:also"
+    r"|therefore|thus"
+    r"|indeed"
+    r"|always"
+    r"|actually)\s)?"
+)
+_MONTH = "january|february|march|april|may|june|july|august|september|october|november|december"
+_DAY = r"(?:mon|tues|wednes|thurs|fri|satur|sun)day"
+_PREDICATE = re.compile(
+    rf"{_BE}(?:(?:an?|the)\s)?(undefined|indeterminate|infinity|infinite|unbounded|empty set|empty|true|false"
+    rf"|odd|even|divergent|convergent"
+    rf"|impossible|irrational|rational|linearly independent|linearly dependent|{_DAY}|{_MONTH})\b{_END}"
+    rf"|\b(does not exist|doesn['’]t exist|diverges|converges)\b{_END}"
+    rf"|\b(no such [a-z]+(?: [a-z]+)?|no (?:real |integer |such |positive )?(?:solutions?|roots?)"
+    rf"|infinitely many(?: [a-z]+)?)\b{_END}"
+    rf"|\bis ([0-9A-F]*[A-F][0-9A-F]*|[IVXLCDM]{{2,}}){_END}",
+    re.I,
+)
+_ON_DAY = re.compile(rf"\bon (?:an? )?({_DAY})[\s.!]*\Z", re.I)
+_CAPITALS = re.compile(r"[0-9A-Z]{2,}")
+_POLAR = re.compile(r"\A[\s*_#>]*(yes|no)\b[*_]*(?=[,.!;:]|\s?[-—–]|\s*\Z)", re.I)
+_CLAIM = re.compile(r"\b(?:is|are|was)\s(?:indeed |actually |therefore )?\**(true|false)\b", re.I)
+_NAMED = re.compile(
+    r"\b(?:is|are|was|were|be|in|on|by|goes to)\s+(?:(?:the|a|an)\s)?"
+    r"(?:\*\*([A-Za-z][^*\n]{0,40}?)\.?\*\*|([A-Z][a-z]+(?:\s[A-Z][a-z]*)?))(?:[\s.!]*\Z|,\s(?:with|which|who|because|since|as)\b)"
+)
+_ADJECTIVE = re.compile(
+    r"\b(?:is|are|was|were|be|called)\s+(?:(?:an?|the|also|therefore|indeed)\s)?\*{0,2}(?![a-z]+est\b|(?:winner|first|last|second|third|only|one)\b)([a-z][a-z-]{2,20})\*{0,2}"
+    r"(?:\s(?:triangle|angle|number|function|polygon))?(?:[\s.!]*\Z|,\s(?:with|which|because|since|as)\b|\s(?:because|since)\b)"
+)
+_PICKED = re.compile(
+    r"\b(?:buy|choose|pick|select|take|use)\s(?:the\s)?\**([a-z]+(?:\s[a-z]+)?)\**(?:[\s.!]*\Z|,|\s(?:because|since|as)\b)"
+)
+_NAME = re.compile(r"(?<![a-zA-Z])[A-Z][a-z]+\b")
+_NO_NAME = re.compile(
+    r"(?:So|Thus|Therefore|Hence|The|This|That|It|He|She|They|We|In|On|At|If|Since|Then|And|But|Finally|Answer|After|Because|As|For)\Z"
+)
+_DAYS = re.compile(rf"\b{_DAY}\b", re.I)
+
+
+def predicate(clause: str) -> str | None:
+    """The word that a clause says its subject is: `undefined`, `false`, `Thursday`, `FF`, `no solution`."""
+    if _PREMISE.match(clause):
+        return None
+    day = None if re.search(r"\d", clause) else _ON_DAY.search(clause)
+    found = day[1] if day else None
+    for match in _PREDICATE.finditer(clause):
+        if match[0].startswith("are") and re.search(r"\d", clause):  # how many are even?
+            continue
+        if match[4] is None or (_CAPITALS.fullmatch(match[4]) and not match[4].isdigit()):
+            found = next(group for group in match.groups() if group)
+    return found
+
+
+def polar(sentence: str) -> str | None:
+    """The yes or no that a sentence begins with."""
+    match = _POLAR.match(sentence)
+    return match[1] if match else None
+
+
+def word_of(sentence: str, kind: str) -> str | None:
+    """The answer in words of the kind that is asked for: `polar` (yes, true), or any `word`, such as a name."""
+    if kind == "polar":
+        claim = None if _PREMISE.match(sentence) else _CLAIM.search(sentence)
+        return polar(sentence) or (claim[1] if claim else None)
+    if kind == "day":
+        days = {day.casefold() for day in _DAYS.findall(sentence)}
+        return predicate(sentence) or (days.pop() if len(days) == 1 else None)
+    if _PREMISE.match(sentence) and "," not in sentence:
+        return None
+    match = _NAMED.search(sentence) or _ADJECTIVE.search(sentence) or _PICKED.search(sentence)
+    if match:
+        return next(group for group in match.groups() if group)
+    names = {name for name in _NAME.findall(sentence) if not _NO_NAME.match(name)}
+    return names.pop() if len(names) == 1 and kind == "word" else None
+
+
+def nothing(sentence: str) -> str | None:
+    """The zero of `No apples are left`."""
+    return "0" if _NOTHING.search(sentence) else None
+
+
+_NOTHING = re.compile(
+    r"\b(?:no|none|nothing)\b[^.,;]{0,40}\b(?:left|remain|remains|remaining|over)\b|\b(?:left with"
+    r"|has) (?:nothing|none)\b",
+    re.I,
+)
+
+
+def in_words(text: str, kind: str) -> str | None:
+    """What the last sentence of a kind says, or the first of a response that begins with yes or no."""
+    if not kind:
+        return None
+    sentences = [one for one in _SENTENCE.split(text[-3000:]) if one.strip()]
+    for sentence in reversed(sentences[-12:] if kind == "polar" else sentences[-1:]):
+        word = word_of(sentence, kind)
+        if word:
+            return word
+    return polar(text) if kind == "polar" else None
+
+
+_SENTENCE = re.compile(r"(?<=[.!?])\s|\n")
+_VALUE = rf"\$?(?P<value>{NUMBER})\\?%?\$?"
+_SPLIT = re.compile(r",\sand\s|\sand\s|,\s|;\s(?:and\s)?|,?\swhile\s")
+_LEAD = re.compile(
+    r"\A[\s*_#>-]*(?:(?:so|thus|therefore|hence|finally|altogether|in total|in conclusion"
+    r"|this means(?: that)?)\b,?\s?)?",
+    re.I,
+)
+_VERB = (
+    r"(is|are|was|were|will be|has|have|had|gets?|got|costs?|weighs?|needs?|earns?|earned|receives?|received|pays?|paid"
+    r"|makes?|made|sold|scored)"
+)
+_SAYS = re.compile(
+    rf"(?P<subject>[A-Za-z$\\][^.;=:]{{0,60}}?)\s?(?:{_VERB}|:)\s(?:(?:now|only|about|exactly)\s)?(?:[^=.;,]{{1,30}}=\s?)?"
+    rf"{_VALUE}(?P<noun>(?:\s[a-zA-Z°/²³^-]{{1,14}}\d?){{0,4}})[\s*.!]*"
+)
+_COUNTS = re.compile(
+    rf"(?P<subject>[^\d]{{0,60}}?)\b[a-z]+\s{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}})(?:\sleft)?[\s*.!]*"
+)
+_COUNT = re.compile(
+    rf"{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}}?)(?:\s(?:on|in|at|left)\b[a-zA-Z ]{{0,30}})?[\s*.!]*"
+)
+_SHARED = re.compile(
+    rf"(?:[^\d]{{0,60}}?\b[a-z]+\s)?{_VALUE}(?P<noun>(?:\s(?!of|at)[a-zA-Z-]{{1,14}}){{0,2}})\s(?P<preposition>of|at|for|to)"
+    r"\s(?P<tail>(?:the\s)?[$\w%]+(?:\s[a-z]+)?)[\s*.!]*"
+)
+_FRAME = re.compile(r"(?:to|out of|after|before|for|in|with|at|by|every|each|per)\b", re.I)
+_ANAPHORA = re.compile(r"\b(?:it|this|that|which|there|these|those|so|then|total|sum|answer)\b", re.I)
+_NO_NOUN = re.compile(
+    r"\A\s(?:more|less|fewer|times|of|per|and|or|is|are|out|divided|than|each)\b|\b(?:than|of)\Z", re.I
+)
+
+
+def several(clause: str) -> str | None:
+    """`17 chickens, 13 cows`: the amounts of a clause that gives two or more of different things, else None."""
+    if len(re.findall(r"\d+", clause)) < 2 or len(clause) > 300 or _PREMISE.match(clause):
+        return None
+    lead = _LEAD.match(clause)
+    body = clause[lead.end() if lead else 0 :].strip()
+    pieces = _SPLIT.split(body)
+    if len(pieces) < 2 or _FRAME.match(body):
+        return None
+    said = [_SAYS.fullmatch(piece) for piece in pieces]
+    if all(said):
+        subjects = [match["subject"].strip() for match in said if match]
+        if len(set(subjects)) == len(subjects) and not any(map(_ANAPHORA.search, subjects)):
+            return _listed([match for match in said if match])
+        return None
+    shared = [_SHARED.fullmatch(piece) for piece in pieces]
+    if all(shared):
+        tails = [match["tail"] for match in shared if match]
+        kinds = {match["preposition"] for match in shared if match}
+        return (
+            _listed([match for match in shared if match]) if len(set(tails)) == len(tails) and len(kinds) == 1 else None
+        )
+    first = _COUNTS.fullmatch(pieces[0])
+    counts = [_COUNT.fullmatch(piece) for piece in pieces[1:]]
+    if first is None or not all(counts):
+        return None
+    amounts = [first, *(match for match in counts if match)]
+    nouns = [match["noun"].split()[-1] for match in amounts]
+    measured = any(unit_of(noun) is not None for noun in nouns)
+    return _listed(amounts) if len(set(nouns)) == len(nouns) and not measured else None
+
+
+def _listed(amounts: list[re.Match[str]]) -> str | None:
+    if any(_NO_NOUN.search(match["noun"]) for match in amounts):
+        return None
+    return ", ".join(f"{match['value']} {_noun(match)}".strip() for match in amounts)
+
+
+_LAST_WORDS = re.compile(r"\s(?:on|in|at|to|for|from|left|with|after|old|long|wide|tall)\b.*")
+
+
+def _noun(match: re.Match[str]) -> str:
+    return _LAST_WORDS.sub("", match["noun"]).strip()
