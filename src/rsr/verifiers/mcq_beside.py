@@ -10,13 +10,13 @@ from typing import NamedTuple
 from rsr.verifiers.mcq_words import EAST_BEFORE, EAST_BEHIND, WORDS, Kind
 
 _FAR = 160
-_PUNCTUATION = r"\s!-&(-/:-@\[-`{-~«»“”„‘‹›「」『』【】《》।。、…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕"
+_PUNCTUATION = r"\s!-&(-/:-@\[-`{-~«»“”„‘‹›「」『』【】《》।。、…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕☐"
 _TOKEN = re.compile(
     r"i\.\s?e\.?|e\.\s?g\.|\b(?:ans|sol)\.|=>|->|\\[a-z]+|\[[ x✓✔]\]|<(?=[/|a-z])"
     rf"|[^{_PUNCTUATION}0-9'’]+(?:['’][^{_PUNCTUATION}0-9'’]+)?|\d+"
-    r"|[\n:=,、;.!?()।|>\"“”'’。…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕-]"
+    r"|[\n:=,、;.!?()।|>\"“”'’。…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕☐-]"
 )
-_ENDS = frozenset(".!?;\n。।<…✅✓✔☑❌✗✘✖✕")
+_ENDS = frozenset(".!?;\n。।<…✅✓✔☑❌✗✘✖✕☐")
 _QUOTES = frozenset("\"“”'’")
 _SILENT = frozenset("(),-、")
 _MARKS = frozenset(":=|>–—")
@@ -44,10 +44,32 @@ _FIRST_PERSON = frozenset(("i", "my", "we", "our", "me"))
 _N, _L = Kind.NOUN, Kind.LINK
 
 
+_FORCED = re.compile(
+    r"\bif i(?:'m| am| had| have| must| were| was| absolutely| really)* ?(?:forced |pressed |made )?(?:to )?"
+    r"(?:pick|choose|guess|answer|select|say|commit|decide|go)\b(?: (?:one|an answer|an option|a letter|just one|now)\b)?(?! another| a second)[,:]?"
+)
+"""What a guess begins with: it commits to what follows."""
+_WHOSE = re.compile(
+    r"(?:so |thus |therefore |hence |, )*(?:the )?(?:only )?[a-z]+ (?:here |listed )?(?:that|which|who|whose)\b.*\b(?:is|was|would be)$"
+)
+"""A thing that is described, "the one that is not a gas is": what is denied is part of the question."""
+_KEY = re.compile(r"[{,]\s*\"([\w -]+)\"\s*:\s*\[?\s*\"\Z")
+"""The key of a field."""
 _QUOTE_ENDS = re.compile(r"[^\"'”’\n]{0,12}[\"'”’]\s+[a-z]")
 _PARTLY = frozenset(("at", "in", "under", "when", "for", "if", "only", "until"))
 _NUMBERS = frozenset(("q", "qn", "question", "problem"))
-_PAIRS = frozenset((("looking", "for"), ("no", "doubt"), ("could", "only"), ("can", "only")))
+_PAIRS = frozenset(
+    (
+        ("looking", "for"),
+        ("looking", "again"),
+        ("looking", "back"),
+        ("looking", "closer"),
+        ("no", "doubt"),
+        ("could", "only"),
+        ("can", "only"),
+
+    )
+)
 _PLAUSIBLE = frozenset(("plausible", "possible", "attractive", "probability"))
 
 
@@ -74,28 +96,36 @@ def before(lower: str, start: int, floor: int) -> Before:
     begin = max(floor, start - _FAR)
     for mark in (". ", "\n", "? ", "! ", "; "):  # most of the far words are of other sentences
         begin = max(begin, lower.rfind(mark, begin, max(begin, start - 2)))
+    forced = lower.find("if i", begin, start) >= 0 and _FORCED.search(lower, begin, start)
+    begin = forced.end() if forced else begin
+    if start and lower[start - 1] == '"' and (key := _KEY.search(lower, begin, start)):
+        begin, forced = key.start(1), key
     tokens = _TOKEN.findall(lower, begin, start)
     while tokens and (tokens[-1] == "…" or tokens[-2:] == [".", "."]):  # "the answer is... C"
         tokens = tokens[: -1 if tokens[-1] == "…" else -2]
         tokens = tokens[:-1] if tokens[-1:] == ["."] else tokens
     cut = next((at for at in range(len(tokens) - 1, -1, -1) if tokens[at] in _ENDS), -1)
     clause = tokens[cut + 1 :]
-    edge = cut >= 0 or begin == 0
+    edge = cut >= 0 or begin == 0 or bool(forced)
     walk = _walk(clause)
-    whole = walk.at < 0
+    whole, kinds = walk.at < 0, walk.kinds
     outer = 0 if whole or walk.connected else _outer(clause[: walk.at + 1], walk)
+    if outer and kinds & Kind.VERB and clause[walk.at + 1] == ":" and "i" in clause[walk.at + 1 :]:
+        outer = 0  # "No joke: I pick option B."
+    if outer & _STOPS and walk.near & _L and _WHOSE.match(" ".join(clause)):
+        outer, kinds = outer & ~(Kind.NO | Kind.BAD), kinds | _N
     soft = walk.comma or walk.connected or (whole and not edge and begin == floor)
     soft = soft or (not whole and walk.at + 1 < len(clause) and clause[walk.at + 1] in ",:–—")
     if walk.comma and "glance" in clause:
         outer |= Kind.DOUBT
     numbered = not clause and cut > 0 and tokens[cut] == "." and tokens[cut - 1].isdigit()
     numbered = numbered and (cut == 1 or tokens[cut - 2] == "\n")
-    at_line = cut < 0 or tokens[cut] in "\n✅✓✔☑❌✗✘✖✕"
+    at_line = not forced and (cut < 0 or tokens[cut] in "\n✅✓✔☑❌✗✘✖✕☐")
     line = numbered or (whole and edge and at_line and walk.plain)
     quoted = walk.quotes % 2 == 1 and clause[0] not in _QUOTES and not _FIRST_PERSON.intersection(clause)
     if whole and walk.quotes % 2 == 1 and (not edge or _QUOTE_ENDS.match(lower, start)):
         quoted = True
-    return Before(walk.kinds, walk.near, whole and edge, soft, quoted, outer, line)
+    return Before(kinds, walk.near, whole and edge, soft, quoted, outer, line)
 
 
 class _Walk(NamedTuple):
@@ -162,8 +192,16 @@ def _kind(clause: Sequence[str], at: int, comma: bool) -> int:
     following = clause[at + 1] if at + 1 < len(clause) else ""
     if token.isdigit():
         return Kind.FILL if (at < 2 and following in (":", ")")) or following in ("sure", "certain", "confident") else 0
-    if (token, following) in _PAIRS or (token == "first" and following == ","):
+    if (token, following) in _PAIRS or (token == "first" and following in (",", "time")):
         return Kind.FILL
+    if (token == "time" and last == "first") or (token == "then" and ("next" in clause or "first" in clause)):
+        return Kind.FILL
+    if token == "so" and following in ("is", "are", "does", "do", "was") and at + 2 == len(clause):
+        return Kind.DOUBT  # "7 is prime and so is 11"
+    if token == "ni" and last in ("sahihi", "jibu"):
+        return _L
+    if token in ("makes", "make") and following != "sense":
+        return Kind.SO
     if token == "you" and following in ("answered", "chose", "picked", "selected", "said", "chosen", "wrote"):
         return Kind.DOUBT
     if token == "one" and last and last not in WORDS:  # "the red one"
@@ -231,7 +269,8 @@ class After(Enum):
 
 
 _CLOSE = re.compile(r"[*_`\"'”’\]}$~」』】》]{0,6}")
-_YES, _CROSS = frozenset("✅✓✔☑"), frozenset("❌✗✘✖✕")
+_YES, _CROSS = frozenset("✅✓✔☑"), frozenset("❌✗✘✖✕☐")
+_FAULTS = frozenset(("not", "wrong", "incorrect", "false", "invalid", "except", "n't", "?"))
 _OF_WHY = Kind.WHY | Kind.BUT | Kind.SO | Kind.LIST
 _TURNS = frozenset(("first", "initially", "but", "though", "however"))
 
@@ -287,6 +326,8 @@ def _bracket(tokens: Sequence[str], at: int) -> tuple[int, After | None]:
 def _words(tokens: Sequence[str], at: int, text: bool) -> After:
     """What the words behind a label say; `text`: a colon or dash stands before them."""
     kinds, last, seems = 0, 0, False
+    if tokens[at] in ("is", "are", "was") and tokens[at + 1 : at + 3] == ["the", "only"]:
+        return After.MORE if _FAULTS.intersection(tokens[at:]) else After.GOOD
     first = _kind(tokens, at, False)
     if first & Kind.IF:
         return After.OPEN

@@ -31,7 +31,7 @@ _YES = re.compile(
     re.I,
 )
 _NO = re.compile(
-    rf"[❌✗✘✖✕×]|\[ \]|{_MARK}(?:this is )?(?:incorrect|false|wrong|no(?=\s*(?:$|[.;,|!*]))|not (?:correct|true|right)"
+    rf"[❌✗✘✖✕×☐]|\[ \]|{_MARK}(?:this is )?(?:incorrect|false|wrong|no(?=\s*(?:$|[.;,|!*]))|not (?:correct|true|right)"
     r"|falsch|неверно|错误)\b",
     re.I,
 )
