@@ -295,7 +295,8 @@ _PERSONAL = re.compile(
     r"\b(?:my|me|i|we|us|our|he|she|his|her|they|their|you|your)\b(?!'?(?: would|d)? (?:think|believe|say|conclude))"
 )
 _TO_LAST = re.compile(r"(?:[(\[–—:→>=-]|\b(?:option|choice|letter|i\.e\.,?)\s)[\s*_(\[\"'“]{0,4}\Z", re.I)
-_NEXT = re.compile(r",\s\w+\s[(*]{0,3}\Z")
+_SUPERLATIVE = re.compile(r"\b[Tt]he (?:\w+est|most \w+|least \w+|odd one out)\b[\w ]{0,30}\bis [(*]{0,3}\Z")
+_NEXT = re.compile(r"\b(?:next|now|then|first|second|third|finally|lastly|also),\s\w+\s[(*]{0,3}\Z", re.I)
 _DOUBTS = Kind.NO | Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE | Kind.BAD
 
 
@@ -315,6 +316,10 @@ def _last_label(question: Question, text: str, reads: Sequence[Read]) -> frozens
     ends = not text[one.mention.end :].strip(" .)*]_`\"'!")
     if other or not ends or one.before.quoted or one.before.kinds & Kind.PREP:
         return frozenset()
+    if one.mention.both and "(" in text[one.mention.start : one.mention.end]:
+        return one.mention.labels  # "This would cause a rise in prices (D)."
+    if len({two.mention.labels for two in labelled}) > 2 and _SUPERLATIVE.search(text, start, one.mention.start):
+        return one.mention.labels  # "The largest is B."
     sentence = one.stance is Stance.LINE and not one.before.line and not one.before.kinds  # "... come from it. **B**"
     named = _TO_LAST.search(text, 0, one.mention.start)
     if named and question.texts and not one.before.kinds & Kind.LABEL and "(" in named[0]:

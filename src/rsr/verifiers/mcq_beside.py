@@ -270,6 +270,7 @@ class After(Enum):
 
 _CLOSE = re.compile(r"[*_`\"'”’\]}$~」』】》]{0,6}")
 _YES, _CROSS = frozenset("✅✓✔☑"), frozenset("❌✗✘✖✕☐")
+_WHEN = frozenset(("when", "if", "for", "in", "where", "under", "at", "partly", "partially"))
 _FAULTS = frozenset(("not", "wrong", "incorrect", "false", "invalid", "except", "n't", "?"))
 _OF_WHY = Kind.WHY | Kind.BUT | Kind.SO | Kind.LIST
 _TURNS = frozenset(("first", "initially", "but", "though", "however"))
@@ -298,6 +299,8 @@ def after(lower: str, end: int) -> After:
         elif token in ",:=|>–—→-)" or token in _QUOTES or token == "->":
             text, comma = text or token in ":=|–—-)>,", comma or token in ",–—-"
         else:
+            if token == "no" and tokens[at + 1 : at + 2] == [","] and len("".join(tokens[at + 2 : at + 3])) > 1:
+                return After.TEXT  # "(C) No, because ..."
             if comma and _kind(tokens, at, False) & Kind.NO:
                 return After.END
             return _words(tokens, at, text)
@@ -343,6 +346,8 @@ def _words(tokens: Sequence[str], at: int, text: bool) -> After:
             break
         if kind & Kind.DOUBT and kinds & Kind.GOOD and not kinds & Kind.LINK:
             break
+        if kind & Kind.LIST and kinds & (Kind.GOOD | Kind.BAD):
+            break
         if kind & (_OF_WHY | Kind.IF) and not kind & (Kind.GOOD | Kind.FILL) and kinds:
             break
         seems = seems or token in ("seems", "looks", "appears", "would")
@@ -362,8 +367,10 @@ def _words(tokens: Sequence[str], at: int, text: bool) -> After:
         return After.TEXT if text else After.MORE
     if tokens[at - 1] in _PARTLY and tokens[at - 2] in ("holds", "works", "fits", "applies"):
         return After.OPEN
-    if "only" in tokens[max(0, at - 2) : at] and stop in ("when", "if", "for", "in", "where", "under"):
+    if "only" in tokens[:at] and _WHEN.intersection(tokens[tokens.index("only") + 1 : tokens.index("only") + 2]):
         return After.OPEN
+    if stop == "but" and kinds & Kind.GOOD and len("".join(tokens[at + 1 : at + 2])) > 1:
+        return After.OPEN  # "D is true but beside the point"
     if kinds & Kind.WOULD and stop and stop not in _ENDS and stop != ",":
         return After.OPEN
     if stop in ("if", "unless") or (seems and not _TURNS.isdisjoint(tokens[at : at + 4])):

@@ -132,7 +132,7 @@ _WORDLIKE = re.compile(
     r" (?!(?:is|was|because|since|as|for|which|and|or|but|with|due|given|seems|would|can|cannot|isn|not|only|instead"
     r"|over|rather|if|the|it|i|so|then|from|based|in|by|are|could|must|should|has|does|doesn|says|here|there|also|fits|works"
     r"|states|best|correct|to|while|at|when|where|alone|too|remains|holds|stands|makes|matches|ist|est|es|oder|ou|und|et"
-    r"|nor|on|o|y|u|e|ou|that|this|we|be|will|may|might|looks|appears|who|ya|doğru|değil|как|так|richtig)\b)[a-zà-ÿ]"
+    r"|nor|gives|yields|equals|leads|fails|means|misstates|contradicts|ignores|describes|refers|on|o|y|u|e|ou|that|this|we|be|will|may|might|looks|appears|who|ya|doğru|değil|как|так|richtig)\b)[a-zà-ÿ]"
     r"|\s[A-Z][a-z]+ed\b"
 )
 
@@ -215,6 +215,7 @@ def _paired(
     question: Question, text: str, labels: list[Mention], taken: list[tuple[int, int, frozenset[str]]]
 ) -> list[Mention]:
     starts = {start: (end, own) for start, end, own in taken}
+    ends = {end for _, end, _ in taken}
     used: set[int] = set()
     found: list[Mention] = []
     waiting: list[Mention] = []
@@ -224,8 +225,8 @@ def _paired(
         if place not in starts and (article := _ARTICLE.match(text, place)):
             place = article.end()
         beside = starts.get(place) if link else None
-        if link is None or beside is None:
-            waiting.append(one)
+        if link is None or beside is None or (text[one.start - 1] == "(" and one.start - 2 in ends and "." in link[0]):
+            waiting.append(one)  # of "Mars (B). Venus ..." the label belongs to what is before it
             continue
         end, own = beside
         bare_comma = "," in link[0] or not link[0].strip() or SAYS.match(text, end) is not None

@@ -44,7 +44,7 @@ def read(mention: Mention, lower: str, floor: int) -> Read:
     front, behind = before(lower, mention.start, floor), after(lower, mention.end)
     if behind is After.MORE and not mention.text and (mention.end > mention.bare or lower[mention.end - 1] in ")]"):
         behind = After.TEXT
-    stance = _stance(mention, front, behind, lower)
+    stance = _stance(mention, front, behind, lower, floor)
     if mention.text and stance is Stance.NONE and _affirms(mention, front, behind, lower):
         stance = Stance.WEAK
     return Read(mention, front, behind, stance)
@@ -53,7 +53,11 @@ def read(mention: Mention, lower: str, floor: int) -> Read:
 _ONLY = re.compile(r"(?:\A|[.:;,!\n] ?|\b(?:so|thus|therefore|hence|that|since) )only (?:option |choice |answer |statement )?[(*]{0,3}\Z")
 
 
-def _stance(mention: Mention, front: Before, behind: After, lower: str) -> Stance:
+_SUBJECT = frozenset(("gives", "yields", "equals", "leads to", "means", "says", "would give", "would be"))
+"""What stands between another label and the text: "D gives 24" says nothing of the answer."""
+
+
+def _stance(mention: Mention, front: Before, behind: After, lower: str, floor: int) -> Stance:
     kinds = front.kinds
     if behind is After.OPEN:
         return Stance.NONE
@@ -62,6 +66,10 @@ def _stance(mention: Mention, front: Before, behind: After, lower: str) -> Stanc
     asked_wrong = kinds & Kind.THING and kinds & Kind.LINK and kinds & (Kind.GOOD | Kind.BAD) and front.begins
     if (kinds & Kind.NO and not asked_wrong) or (kinds & Kind.BAD and not kinds & Kind.THING):
         return Stance.DENIED
+    if mention.text and front.soft and lower[floor : mention.start].strip(" *") in _SUBJECT:
+        return Stance.NONE
+    if kinds & Kind.LOOK and mention.both and behind is After.GOOD and not kinds & ~(Kind.LOOK | Kind.FILL | Kind.LABEL):
+        return Stance.FIRM  # "Checking option B: 15 works."
     if front.quoted or kinds & _UNREAL or front.outer & _OUTER:
         return Stance.NONE
     says = kinds & (Kind.NOUN | Kind.VERB) and not kinds & Kind.WOULD

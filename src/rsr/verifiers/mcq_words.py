@@ -161,7 +161,7 @@ _KINDS: list[tuple[int, str]] = [
     (
         Kind.FILL | Kind.GOOD,
         """correct correctly right best true valid accurate appropriate suitable proper exact fits fit fitting works
-        work holds hold remaining remain stands does consistent satisfies satisfy satisfied better winner supported
+        work holds hold remaining remain stands does consistent satisfies satisfy satisfied better winner supported closest strongest safest likeliest
         matches match makes sense preferable aligns applies reasonable logical ok okay definitive complete preferred
         desired precise richtig richtige richtigen korrekt korrekte zutreffend stimmt bonne bon correcte juste
         exacte vraie vrai correcta correcto correctas verdadera verdadero cierta válida adecuada corretta corretto
