@@ -25,6 +25,7 @@ from rsr.verifiers.mcq_beside import After
 from rsr.verifiers.mcq_lines import Line, begins_list, lines
 from rsr.verifiers.mcq_mentions import Mention, Question, foreign, mentions, prepare
 from rsr.verifiers.mcq_options import Options, may_be, options_of, parse_options, plain, reference_labels
+from rsr.verifiers.mcq_plainly import plainly
 from rsr.verifiers.mcq_stance import Read, Stance, read
 from rsr.verifiers.mcq_values import boxes, matching, said
 from rsr.verifiers.mcq_words import Kind
@@ -70,6 +71,8 @@ class MCQ:
 def choose(question: Question, text: str) -> frozenset[str]:
     """The labels that a text commits to; empty: to none."""
     lower = text.lower() if text.isascii() else encodable(text.replace("İ", "I").lower())
+    if not question.several and (label := plainly(question, text, lower)):
+        return label
     if len(text) <= 300 and (whole := _whole(question, text, lower)) is not None:
         return whole
     if (at := _next_question(text, lower)) and (first := choose(question, text[:at].rstrip())):

@@ -49,7 +49,8 @@ def lines(question: Question, text: str, lower: str, reads: Sequence[Read]) -> l
         marked = any(_YES.search(_around(text, row)) or _NO.search(_around(text, row)) for row in rows)
         if labels != question.labels and not marked:  # "A. Mercury", and below it "C. Mars"
             return [Line(0, len(text), labels, any(row.mention.clash for row in rows), False)]
-    verdicts = [match for match in _INLINE.finditer(text) if match[1] in question.labels] if len(rows) > 0 else []
+    places = [one.mention.start for one in reads if not one.mention.text] if rows else []
+    verdicts = [match for at in places if (match := _INLINE.match(text, at))]
     if len({match[1] for match in verdicts}) > 1:
         good = frozenset(match[1] for match in verdicts if match[2])
         alone = len(good) == 1 or (question.several and good)
