@@ -43,10 +43,11 @@ _COMMITS = re.compile(
     r"|pick|option|choice|right|best|true|yes|not|instead|leaves|left|final|must|should|go|going|think|only|equals)\b"
     r"|[:=→✅✓✔☑\"“]|->"
 )
-_TURNED = re.compile(
-    r"\b(?:wait|actually|reconsider\w*|correction|hmm+|oops|sorry|scratch|mistake|revis\w+|final|therefore|thus|hence|boxed"
-    r"|conclu\w+|answer(?! [a-d]\b))\b|[✅✓✔☑?]|\[x\]|\\boxed|<"
+_TURNED = (
+    *("wait", "actually", "reconsider", "correction", "hmm", "oops", "sorry", "scratch", "mistake", "revis", "final"),
+    *("therefore", "thus", "hence", "conclu", "answer", "boxed", "<", "?", "[x]", "✅", "✓", "✔", "☑"),
 )
+_DIGIT = re.compile(r"\d")
 _RULED_OUT = re.compile(r"[)*\].]{0,4} (?:is|are) (?:incorrect|wrong|false|not (?:correct|right|the))\b")
 _NAMED = re.compile(r"[a-z][*]{0,2} \Z")
 _STOPS = Kind.NO | Kind.IF | Kind.MAYBE | Kind.DOUBT | Kind.BAD | Kind.LIST | Kind.BUT | Kind.LOOK
@@ -94,7 +95,16 @@ def _own(question: Question, label: str, behind: str | None) -> bool:
 
 
 def _foreign(question: Question, lower: str, label: str, start: int, end: int) -> bool:
-    return any(other != label and lower.find(needle, max(0, start - len(needle)), end) >= 0 for needle, other in question.needles)
+    """Whether the text of another option stands there, right behind words that may commit to it."""
+    for needle, other in question.needles:
+        if other == label:
+            continue
+        at = lower.find(needle, max(0, start - len(needle)), end)
+        while at >= 0:
+            if at < 12 or _COMMITS.search(lower, max(at - 12, _clause(lower, 0, at)), at):
+                return True
+            at = lower.find(needle, at + 1, end)
+    return False
 
 
 def _correct(question: Question, text: str, lower: str) -> frozenset[str]:
@@ -121,7 +131,7 @@ def _at_start(question: Question, text: str, lower: str) -> frozenset[str]:
     if (found["phrase"] and not _links(found[0])) or (found["label"] in "AI" and text.startswith(" ", found.end("label"))):
         return frozenset()
     end, label = found.end(), found["label"]
-    if _TURNED.search(lower, end) or any(any(map(str.isdigit, option)) for option in question.options.values()):
+    if any(lower.find(word, end) >= 0 for word in _TURNED) or _values(question):
         return frozenset()
     for one in question.patterns.alone.finditer(text, end):
         if not _explains(text, lower, *one.span()):
@@ -133,6 +143,11 @@ def _at_start(question: Question, text: str, lower: str) -> frozenset[str]:
                 return frozenset()
             at = lower.find(needle, at + len(needle))
     return frozenset([label])
+
+
+def _values(question: Question) -> bool:
+    """Whether the options hold numbers, which a text may compute."""
+    return any(map(_DIGIT.search, question.options.values()))
 
 
 def _clause(lower: str, floor: int, at: int) -> int:
