@@ -101,7 +101,7 @@ def choose(question: Question, text: str) -> frozenset[str]:
 
 def _left(question: Question, text: str, reads: Sequence[Read]) -> frozenset[str]:
     """The only option that is left where all others are ruled out, one by one."""
-    out = [one for one in reads if one.stance is Stance.DENIED and not one.mention.either]
+    out = [one for one in reads if not one.mention.either and (one.stance is Stance.DENIED or _ruled_out(text, one))]
     denied = frozenset().union(*(one.mention.labels for one in out)) if out else frozenset()
     rest = frozenset(question.options) - denied
     if len(rest) != 1 or len(question.options) < 3 or not text.endswith(_STOPS):
@@ -109,6 +109,15 @@ def _left(question: Question, text: str, reads: Sequence[Read]) -> frozenset[str
     if any(text.startswith(" nor", one.mention.end) for one in reads if one.mention.labels & rest):
         return frozenset()
     return frozenset() if "?" in text[out[-1].mention.start :] else rest
+
+
+_RULED_OUT = re.compile(
+    r"\b(?:eliminat\w+|exclud\w+|rul\w+ out|reject\w*|dismiss\w*|discard\w*) (?:(?:options?|choices?|both) ){0,2}[(*]{0,3}\Z", re.I
+)
+
+
+def _ruled_out(text: str, one: Read) -> bool:
+    return _RULED_OUT.search(text, max(0, one.mention.start - 40), one.mention.start) is not None
 
 
 _STOPS = (".", "!", "。", ")", "*", '"')
@@ -142,7 +151,7 @@ def _next_question(text: str, lower: str) -> int:
 
 
 _PAIR = re.compile(r"(?:(?:it(?:'s| is)|i(?:'d| would) (?:say|go with)|answer:) )?the (former|latter)(?: one| option)?[.!]?")
-_NUMBERED = re.compile(r"(?:\s*\(?\d{1,2}[.):]\s*\(?[A-Z]\)?[ \t.,;]*){2,}")
+_NUMBERED = re.compile(r"(?:\s*(?:Q|Question )?\(?\d{1,2}[.):]\s*\(?[A-Z]\)?[ \t.,;]*){2,}")
 _LABELS_ONLY = re.compile(r"[\s(\[\-*_`\"'{$]*([A-Za-z])(?:[\s,.;/&+()\[\]*_`\"'}${、-]+([A-Za-z]))*[\s.)\]*_`\"'}$]*")
 
 
@@ -150,7 +159,7 @@ def _whole(question: Question, text: str, lower: str) -> frozenset[str] | None:
     """Labels of a text that is nothing but labels or one option's text; empty: a hedge; None: it is more."""
     if len(question.labels) == 2 == len(question.options) and (pair := _PAIR.fullmatch(lower)):
         return frozenset([list(question.options)[pair[1] == "latter"]])
-    if not question.several and text[:1] in "(1" and _NUMBERED.fullmatch(text):
+    if not question.several and text[:1] in "(1Q" and _NUMBERED.fullmatch(text):
         return frozenset()  # "1. B 2. D": answers to several questions
     if question.texts and may_be(text, question.texts.values()):
         given = plain(text)
@@ -298,7 +307,7 @@ _PERSONAL = re.compile(
     r"\b(?:my|me|i|we|us|our|he|she|his|her|they|their|you|your)\b(?!'?(?: would|d)? (?:think|believe|say|conclude))"
 )
 _TO_LAST = re.compile(r"(?:[(\[–—:→>=-]|\b(?:option|choice|letter|i\.e\.,?)\s)[\s*_(\[\"'“]{0,4}\Z", re.I)
-_SUPERLATIVE = re.compile(r"\b[Tt]he (?:\w+est|most \w+|least \w+|odd one out)\b[\w ]{0,30}\bis [(*]{0,3}\Z")
+_SUPERLATIVE = re.compile(r"\b[Tt]he (?:only )?\w[\w ]{0,40} is [(*]{0,3}\Z")
 _NEXT = re.compile(r"\b(?:next|now|then|first|second|third|finally|lastly|also),\s\w+\s[(*]{0,3}\Z", re.I)
 _DOUBTS = Kind.NO | Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE | Kind.BAD
 
@@ -321,8 +330,11 @@ def _last_label(question: Question, text: str, reads: Sequence[Read]) -> frozens
         return frozenset()
     if one.mention.both and "(" in text[one.mention.start : one.mention.end]:
         return one.mention.labels  # "This would cause a rise in prices (D)."
-    if len({two.mention.labels for two in labelled}) > 2 and _SUPERLATIVE.search(text, start, one.mention.start):
+    only = text.startswith("The only ", start) or text.startswith("The only ", start + 2)
+    if (only or len({two.mention.labels for two in labelled}) > 2) and _SUPERLATIVE.search(text, start, one.mention.start):
         return one.mention.labels  # "The largest is B."
+    if text[-1].isalnum() and any(two.stance is Stance.DENIED for two in labelled):
+        return frozenset()  # "A is out. B is out. C": cut off
     sentence = one.stance is Stance.LINE and not one.before.line and not one.before.kinds  # "... come from it. **B**"
     named = _TO_LAST.search(text, 0, one.mention.start)
     if named and question.texts and not one.before.kinds & Kind.LABEL and "(" in named[0]:

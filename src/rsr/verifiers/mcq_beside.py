@@ -45,8 +45,8 @@ _N, _L = Kind.NOUN, Kind.LINK
 
 
 _FORCED = re.compile(
-    r"\bif i(?:'m| am| had| have| must| were| was| absolutely| really)* ?(?:forced |pressed |made )?(?:to )?"
-    r"(?:pick|choose|guess|answer|select|say|commit|decide|go)\b(?: (?:one|an answer|an option|a letter|just one|now)\b)?(?! another| a second)[,:]?"
+    r"\bif (?:i(?:'m| am| had| have| must| were| was| absolutely| really)*)? ?(?:(?:forced|pressed|pushed|made)(?= to|,) ?)?"
+    r"(?:to )?(?:pick|choose|guess|answer|select|say|commit|decide|go|(?<=pressed)|(?<=forced)|(?<=pushed))\b(?: (?:one|an answer|an option|a letter|just one|now)\b)?(?! another| a second)[,:]?"
 )
 """What a guess begins with: it commits to what follows."""
 _WHOSE = re.compile(
@@ -96,7 +96,7 @@ def before(lower: str, start: int, floor: int) -> Before:
     begin = max(floor, start - _FAR)
     for mark in (". ", "\n", "? ", "! ", "; "):  # most of the far words are of other sentences
         begin = max(begin, lower.rfind(mark, begin, max(begin, start - 2)))
-    forced = lower.find("if i", begin, start) >= 0 and _FORCED.search(lower, begin, start)
+    forced = lower.find("if ", begin, start) >= 0 and _FORCED.search(lower, begin, start)
     begin = forced.end() if forced else begin
     if start and lower[start - 1] == '"' and (key := _KEY.search(lower, begin, start)):
         begin, forced = key.start(1), key
@@ -116,6 +116,8 @@ def before(lower: str, start: int, floor: int) -> Before:
         outer, kinds = outer & ~(Kind.NO | Kind.BAD), kinds | _N
     soft = walk.comma or walk.connected or (whole and not edge and begin == floor)
     soft = soft or (not whole and walk.at + 1 < len(clause) and clause[walk.at + 1] in ",:–—")
+    if walk.comma and clause[0] in ("had", "were"):
+        outer |= Kind.IF
     if walk.comma and "glance" in clause:
         outer |= Kind.DOUBT
     numbered = not clause and cut > 0 and tokens[cut] == "." and tokens[cut - 1].isdigit()
@@ -198,6 +200,12 @@ def _kind(clause: Sequence[str], at: int, comma: bool) -> int:
         return Kind.FILL
     if token == "so" and following in ("is", "are", "does", "do", "was") and at + 2 == len(clause):
         return Kind.DOUBT  # "7 is prime and so is 11"
+    if token == "said" and last == "have":
+        return Kind.VERB
+    if token in ("on", "a") and last in ("vastaus", "válasz"):
+        return _L
+    if token == "here" and following == ",":
+        return Kind.SO
     if token == "ni" and last in ("sahihi", "jibu"):
         return _L
     if token in ("makes", "make") and following != "sense":
@@ -331,6 +339,8 @@ def _words(tokens: Sequence[str], at: int, text: bool) -> After:
     kinds, last, seems = 0, 0, False
     if tokens[at] in ("is", "are", "was") and tokens[at + 1 : at + 3] == ["the", "only"]:
         return After.MORE if _FAULTS.intersection(tokens[at:]) else After.GOOD
+    if tokens[at + 1 : at + 2] == ["what"] and not {"i", "i'd", "i'll"}.isdisjoint(tokens[at + 2 : at + 3]):
+        return After.GOOD  # "C is what I'd pick"
     first = _kind(tokens, at, False)
     if first & Kind.IF:
         return After.OPEN

@@ -107,7 +107,7 @@ def _labels(question: Question, text: str, lower: str) -> list[Mention]:
     found = []
     for start, end in places:
         word = text[start:end]
-        if end - start > 1 and word not in question.labels and word.isalpha():
+        if end - start > 1 and word.upper() not in question.labels and word.isalpha():
             if len(set(word)) < len(word):
                 continue
             labels = frozenset(word)

@@ -83,7 +83,7 @@ def _stance(mention: Mention, front: Before, behind: After, lower: str, floor: i
         return Stance.FIRM  # "Only B is a bird."
     if behind is After.GOOD:
         placed = front.begins or front.soft or kinds
-        return Stance.FIRM if placed and not kinds & Kind.WOULD else Stance.NONE
+        return Stance.FIRM if placed and (not kinds & Kind.WOULD or kinds & Kind.VERB) else Stance.NONE
     return _by_phrase(mention, front, behind)
 
 
@@ -121,7 +121,9 @@ def _by_phrase(mention: Mention, front: Before, behind: After) -> Stance:
         return Stance.FIRM
     if front.line:
         return Stance.LINE
-    if placed and kinds and not kinds & ~(Kind.ADV | Kind.FILL | Kind.LABEL) and near & (Kind.ADV | Kind.LABEL):
+    if placed and kinds and not kinds & ~(Kind.ADV | Kind.FILL | Kind.LABEL) and (
+        near & (Kind.ADV | Kind.LABEL) or (mention.text and kinds & Kind.ADV and behind is After.END)
+    ):
         return Stance.LINE if kinds & Kind.LABEL and not kinds & Kind.ADV else Stance.FIRM
     if front.begins and not kinds and behind is After.END:
         return Stance.LINE

@@ -73,7 +73,7 @@ _KINDS: list[tuple[int, str]] = [
     (
         Kind.NOUN,
         """answer answers ans asnwer anwser solution response result verdict conclusion selection pick prediction guess
-        decision vote output ans. box boxed fbox framebox lời án antwort lösung loesung ergebnis antworten respuesta
+        decision vote output ans. money bet box boxed fbox framebox lời án antwort lösung loesung ergebnis antworten respuesta
         respuestas solución solucion réponse réponses reponse résultat resposta respostas solução gabarito risposta
         risposte soluzione antwoord oplossing jawaban jawabannya jawabanku svar svaret cevap cevabı cevabım
         cevabımız yanıt odpowiedź odpowiedzią odpowiedz odpověď odpoveď odpovědí răspuns răspunsul válasz megoldás
@@ -100,7 +100,7 @@ _KINDS: list[tuple[int, str]] = [
         """is are was be becomes equals seems looks appears turns being remains named called ist sind lautet wäre est
         sont serait es son sería é são seria è sono sarebbe er är ar jest je este είναι является есть будет є هي هو
         هى है हैं होगा คือ là adalah ialah yaitu yakni dır dir dur zijn הוא היא است হল হলো হচ্ছে olan olacaktır
-        lyder ni és yra ir је е := = => -> → ⇒ — – ➡ 👉 ⟹ ➜ > | ∴ ➔ คือข้อ""",
+        lyder ay és yra ir је е := = => -> → ⇒ — – ➡ 👉 ⟹ ➜ > | ∴ ➔ คือข้อ""",
     ),
     (
         Kind.VERB,
@@ -235,7 +235,7 @@ for _kind, _words in _KINDS:
 EAST_BEFORE = re.compile(
     r"(?P<no>不是|不选|不選|不应?选|并非|不對|不)|(?P<maybe>可能)|(?P<if>如果|若|假设|假如|假設|もし|만약)"
     r"|(?P<noun>正しい(?:選択肢|のは|答え)|올바른\s?(?:선택지|답|것)|선택지|正确选项|正確選項|正确的?(?:是|选择)|正確的是|答案|正解|正答|答え|解答|回答|정답|답)"
-    r"|(?P<label>选项|選項|選択肢|보기)|(?P<verb>选择|選擇|选|選|認為|认为)|(?P<fill>저는|나는|本题|私は|我)|(?P<so>所以|因此|故|综上|即|则|而是|应该是|따라서|그러므로|よって|したがって|就是|只有|剩下|残る|残った|残りの|나머지|남은)"
+    r"|(?P<label>选项|選項|選択肢|보기)|(?P<verb>选择|選擇|选|選|認為|认为)|(?P<fill>저는|나는|本题|私は|我)|(?P<so>所以|因此|故|综上|即|则|而是|应该是|따라서|그러므로|よって|したがって|就是|只有|剩下|ではなく|じゃなく|아니라|残る|残った|残りの|나머지|남은)"
 )
 """What a word of Chinese, Japanese or Korean before a label contains."""
 
