@@ -330,10 +330,10 @@ def _last_label(question: Question, text: str, reads: Sequence[Read]) -> frozens
         return frozenset()
     if one.mention.both and "(" in text[one.mention.start : one.mention.end]:
         return one.mention.labels  # "This would cause a rise in prices (D)."
-    only = text.startswith("The only ", start) or text.startswith("The only ", start + 2)
+    only = text[max(0, start) :].lstrip(". \n;").startswith("The only ")
     if (only or len({two.mention.labels for two in labelled}) > 2) and _SUPERLATIVE.search(text, start, one.mention.start):
         return one.mention.labels  # "The largest is B."
-    if text[-1].isalnum() and any(two.stance is Stance.DENIED for two in labelled):
+    if text[-1].isalnum() and start >= 0 and text[start] != "\n" and len(labelled) > 1:
         return frozenset()  # "A is out. B is out. C": cut off
     sentence = one.stance is Stance.LINE and not one.before.line and not one.before.kinds  # "... come from it. **B**"
     named = _TO_LAST.search(text, 0, one.mention.start)

@@ -339,6 +339,8 @@ def _words(tokens: Sequence[str], at: int, text: bool) -> After:
     kinds, last, seems = 0, 0, False
     if tokens[at] in ("is", "are", "was") and tokens[at + 1 : at + 3] == ["the", "only"]:
         return After.MORE if _FAULTS.intersection(tokens[at:]) else After.GOOD
+    if tokens[at] == "nor":
+        return After.END
     if tokens[at + 1 : at + 2] == ["what"] and not {"i", "i'd", "i'll"}.isdisjoint(tokens[at + 2 : at + 3]):
         return After.GOOD  # "C is what I'd pick"
     first = _kind(tokens, at, False)

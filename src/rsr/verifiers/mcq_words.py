@@ -63,7 +63,7 @@ _KINDS: list[tuple[int, str]] = [
         claramente por tanto eso il gli la mia o os um uma minha это мой моя под литер huruf yang benar paling tepat
         het de mijn odp şıkkı şık şıkkıdır seçeneğidir seçeneği harfi هو هي أن إن الحرف रूप में chữ cái ist's und
         zwar opcja also can up got gotta q qn finale endgültige النهائية нужный bu forced đáp câu trả vậy nên dung
-        vì η ο το της του την τον ang die sa az""",
+        vì η ο το της του την τον ang die sa az что dass daß que che що że že hogy att""",
     ),
     (
         Kind.FILL | Kind.ADV,
@@ -73,7 +73,7 @@ _KINDS: list[tuple[int, str]] = [
     (
         Kind.NOUN,
         """answer answers ans asnwer anwser solution response result verdict conclusion selection pick prediction guess
-        decision vote output ans. money bet box boxed fbox framebox lời án antwort lösung loesung ergebnis antworten respuesta
+        decision vote output ans. box boxed fbox framebox lời án antwort lösung loesung ergebnis antworten respuesta
         respuestas solución solucion réponse réponses reponse résultat resposta respostas solução gabarito risposta
         risposte soluzione antwoord oplossing jawaban jawabannya jawabanku svar svaret cevap cevabı cevabım
         cevabımız yanıt odpowiedź odpowiedzią odpowiedz odpověď odpoveď odpovědí răspuns răspunsul válasz megoldás
@@ -106,7 +106,7 @@ _KINDS: list[tuple[int, str]] = [
         Kind.VERB,
         """choose chose choosing chosen pick picks picked picking select selects selected selecting go went going opt
         opted settle settled think believe say suspect reckon conclude concluded concludes answering answered mean
-        meant vote determine determined deduce infer guessing submit mark circle wähle waehle wählen entscheide
+        meant vote money bet determine determined deduce infer guessing submit mark circle wähle waehle wählen entscheide
         glaube denke choisis choisir choisissons pense crois opte elijo elegimos elige escojo selecciono marco creo
         seleccionamos escolho seleciono acho marcar assinalar scelgo seleziono penso credo kies selecteer memilih
         pilih saya memilihlah wybieram zaznaczam seçiyorum seçerim seçilmelidir выбираю выбираем выберу считаю думаю
