@@ -17,17 +17,27 @@ _LABEL = (
     r"(?P<open>\$?\\boxed\{(?:\\text\{)?|[*(\[$`]{0,4})(?-i:(?P<label>[A-Z]))(?P<text>[^A-Za-z0-9\n][^\n]{0,90}?)?"
 )
 _PHRASE = (
-    r"(?:(?:the|my) )?(?:(?:correct|final|best|right) ){0,2}(?:answer|option|choice)(?: here)?(?: is| would be)?"
-    r"(?:\*{0,2}:\*{0,2})?(?:\*\*)?[ \n]{0,3}(?:(?:option|choice|letter) )?"
+    r"(?:(?:(?:the|my) )?(?:(?:most )?(?:correct|final|best|right|appropriate|likely) ){0,2}(?:answer|option|choice)(?: here)?"
+    r"(?: to (?:this|the) question)?(?: is| would be| must be| should be)?(?:\*{0,2}:\*{0,2})?(?:\*\*)?[ \n]{0,3}"
+    r"|i (?:would )?(?:choose|select|pick) )(?:(?:option|choice|letter) )?"
 )
-_END = re.compile(rf"(?:\A|(?<=[.!\n]))[\s#*>]{{0,6}}{_SO}{_PHRASE}{_LABEL}\Z", re.I)
+_END = re.compile(rf"(?:\A|(?<=[.!\n])|(?<=,)(?= (?:so|thus|therefore|hence)\b))[\s#*>]{{0,6}}{_SO}{_PHRASE}{_LABEL}\Z", re.I)
 _ASIAN = re.compile(
     r"(?P<so>(?:因此|所以|故|综上(?:所述)?|따라서|よって|したがって)[,,、]?\s?(?:最终)?(?:正确)?(?:的)?)?(?:答案|正解|答え|정답)(?:是|为|為|选|選|应?该?选|は|은|:|：)\s{0,2}\**\s?:?\s?[*(]{0,3}(?P<label>[A-Z])[)*]{0,3}"
     r"(?:です|입니다|选项|項)?[。.*\s]{0,4}\Z"
 )
+_THUS = re.compile(
+    r"(?:\A|[.,;\n])\s{0,2}(?P<so>so|thus|therefore|hence),? (?:it(?:'s| is) )?(?:option |choice )?[*(]{0,3}(?-i:(?P<label>[A-Z]))"
+    r"[)*]{0,3}\.?\Z",
+    re.I,
+)
+_FIELD = re.compile(
+    r"(?P<so>[\"'](?:final[_ ]?|correct[_ ]?)?(?:answer|choice|option)[\"']\s?:\s?\"(?P<label>[A-Z])\"\s{0,4}\}\s?(?:```)?"
+    r"|<answer>\s{0,2}(?P<tagged>[A-Z])\s{0,2}</answer>)\Z"
+)
 _HEAD = re.compile(
     rf"[\s#*>]{{0,6}}(?P<phrase>{_PHRASE})?{_LABEL}"
-    r"(?=[*)\].]{0,4}(?:\s*\Z|\n))",
+    r"(?=[*)\].]{0,4}(?: is (?:the )?correct(?: answer)?\.)?(?:\s*\Z|\n))",
     re.I,
 )
 _VERDICT = re.compile(
@@ -49,6 +59,8 @@ _TURNED = (
 )
 _DIGIT = re.compile(r"\d")
 _RULED_OUT = re.compile(r"[)*\].]{0,4} (?:is|are) (?:incorrect|wrong|false|not (?:correct|right|the))\b")
+_ITEM = re.compile(r"\n[ \t>*•-]{0,5}(?:(?:Option|Choice|Answer) )?[(*]{0,3}\Z")
+_GOOD = re.compile(r"\b(?:correct|right|true|best|yes|answers?)\b")
 _NAMED = re.compile(r"[a-z][*]{0,2} \Z")
 _STOPS = Kind.NO | Kind.IF | Kind.MAYBE | Kind.DOUBT | Kind.BAD | Kind.LIST | Kind.BUT | Kind.LOOK
 _CLOSING = ".*)]}$` "
@@ -60,6 +72,11 @@ def plainly(question: Question, text: str, lower: str) -> frozenset[str]:
     found = _END.search(text, last) or (None if text.isascii() else _ASIAN.search(text, last))
     if found:
         return _at_end(question, text, lower, found)
+    if (found := _THUS.search(text, max(0, len(text) - 40))) or (
+        text[-1:] in ("}", ">", "`") and (found := _FIELD.search(text, max(0, len(text) - 60)))
+    ):
+        label = found["label"] or found["tagged"]
+        return frozenset([label]) if label in question.labels else frozenset()
     return _correct(question, text, lower) or _at_start(question, text, lower)
 
 
@@ -72,14 +89,15 @@ def _at_end(question: Question, text: str, lower: str, found: re.Match[str]) -> 
     if found["so"]:
         return frozenset([label])
     start, near = found.start(), max(0, found.start("label") - _NEAR)
-    if question.patterns.alone.search(text, near, start) or _foreign(question, lower, label, near, start):
+    others = any(one[0] != label for one in question.patterns.alone.finditer(text, near, start))
+    if others or _foreign(question, lower, label, near, start):
         return frozenset()
     return frozenset([label])
 
 
 def _links(phrase: str) -> bool:
     """Whether a link stands between a phrase and its label: "answer is", "answer:", a new line."""
-    return " is" in phrase or ":" in phrase or "\n" in phrase.strip()
+    return " is" in phrase or " be" in phrase or phrase.lstrip().lower().startswith("i ") or ":" in phrase or "\n" in phrase.strip()
 
 
 def _own(question: Question, label: str, behind: str | None) -> bool:
@@ -134,6 +152,8 @@ def _at_start(question: Question, text: str, lower: str) -> frozenset[str]:
     if any(lower.find(word, end) >= 0 for word in _TURNED) or _values(question):
         return frozenset()
     for one in question.patterns.alone.finditer(text, end):
+        if text[one.start()] == label and _ITEM.search(text, max(0, one.start() - 8), one.start()):
+            return frozenset()
         if not _explains(text, lower, *one.span()):
             return frozenset()
     for needle, other in question.needles:
@@ -160,5 +180,8 @@ def _explains(text: str, lower: str, start: int, end: int) -> bool:
     """Whether a later label is in brackets behind a name, or is ruled out."""
     if _RULED_OUT.match(lower, end):
         return True
+    if text.find("\n\n", 0, start) >= 0 and _ITEM.search(text, max(0, start - 16), start) and text[end : end + 1] in (")", "*", ".", ":", "]"):
+        line = lower.find("\n", end)
+        return not _GOOD.search(lower, end, line if line >= 0 else len(lower))
     inside = text[start - 1] == "(" and text[end : end + 1] == ")" and _NAMED.search(text, max(0, start - 6), start - 1)
     return bool(inside) and not _COMMITS.search(lower, _clause(lower, 0, start), start)
