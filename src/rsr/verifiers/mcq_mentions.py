@@ -26,6 +26,8 @@ class Question(NamedTuple):
     needles: tuple[tuple[str, str], ...]
     """What to look for in a text in lower case, and its label; the longest first."""
     patterns: Patterns
+    numbers: bool
+    """Whether options hold numbers, which a text may compute."""
 
 
 class Mention(NamedTuple):
@@ -59,7 +61,8 @@ def prepare(reference: frozenset[str], options: Options, unknown: frozenset[str]
     needles |= {(raw, label) for label in texts if (raw := options[label].strip(" .").lower())}
     ordered = tuple(sorted(needles, key=lambda pair: (-len(pair[0]), pair)))
     several = len(reference) > 1
-    return Question(reference, options, labels, several, texts, ordered, patterns(labels, several, small))
+    numbers = any(char.isdigit() for text in options.values() for char in text)
+    return Question(reference, options, labels, several, texts, ordered, patterns(labels, several, small), numbers)
 
 
 _TO_TEXT = re.compile(

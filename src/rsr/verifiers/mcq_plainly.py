@@ -57,7 +57,6 @@ _TURNED = (
     *("wait", "actually", "reconsider", "correction", "hmm", "oops", "sorry", "scratch", "mistake", "revis", "final"),
     *("therefore", "thus", "hence", "conclu", "answer", "boxed", "<", "?", "[x]", "✅", "✓", "✔", "☑"),
 )
-_DIGIT = re.compile(r"\d")
 _RULED_OUT = re.compile(r"[)*\].]{0,4} (?:is|are) (?:incorrect|wrong|false|not (?:correct|right|the))\b")
 _ITEM = re.compile(r"\n[ \t>*•-]{0,5}(?:(?:Option|Choice|Answer) )?[(*]{0,3}\Z")
 _GOOD = re.compile(r"\b(?:correct|right|true|best|yes|answers?)\b")
@@ -149,7 +148,7 @@ def _at_start(question: Question, text: str, lower: str) -> frozenset[str]:
     if (found["phrase"] and not _links(found[0])) or (found["label"] in "AI" and text.startswith(" ", found.end("label"))):
         return frozenset()
     end, label = found.end(), found["label"]
-    if any(lower.find(word, end) >= 0 for word in _TURNED) or _values(question):
+    if question.numbers or any(lower.find(word, end) >= 0 for word in _TURNED):
         return frozenset()
     for one in question.patterns.alone.finditer(text, end):
         if text[one.start()] == label and _ITEM.search(text, max(0, one.start() - 8), one.start()):
@@ -163,11 +162,6 @@ def _at_start(question: Question, text: str, lower: str) -> frozenset[str]:
                 return frozenset()
             at = lower.find(needle, at + len(needle))
     return frozenset([label])
-
-
-def _values(question: Question) -> bool:
-    """Whether the options hold numbers, which a text may compute."""
-    return any(map(_DIGIT.search, question.options.values()))
 
 
 def _clause(lower: str, floor: int, at: int) -> int:
