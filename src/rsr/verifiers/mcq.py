@@ -112,7 +112,9 @@ def _left(question: Question, text: str, reads: Sequence[Read]) -> frozenset[str
 
 
 _RULED_OUT = re.compile(
-    r"\b(?:eliminat\w+|exclud\w+|rul\w+ out|reject\w*|dismiss\w*|discard\w*) (?:(?:options?|choices?|both) ){0,2}[(*]{0,3}\Z", re.I
+    r"\b(?:eliminat\w+|exclud\w+|rul\w+ out|reject\w*|dismiss\w*|discard\w*) (?:(?:options?|choices?"
+    r"|both) ){0,2}[(*]{0,3}\Z",
+    re.I,
 )
 
 
@@ -141,7 +143,9 @@ def _committed(
 
 
 _ASKS = ("\nquestion", "\nq:", "\n**question", "\n### question", "\nuser:", "\nhuman:", "\nproblem", "\n问题", "\n题目")
-_ASKED = re.compile(r"[\n*# ]{1,8}(?:next )?(?:question|q|user|human|problem|问题|题目)(?: ?#?\d{1,4})?\*{0,2} ?[:：.\n]")
+_ASKED = re.compile(
+    r"[\n*# ]{1,8}(?:next )?(?:question|q|user|human|problem|问题|题目)(?: ?#?\d{1,4})?\*{0,2} ?[:：.\n]"
+)
 
 
 def _next_question(text: str, lower: str) -> int:
@@ -150,7 +154,9 @@ def _next_question(text: str, lower: str) -> int:
     return min((at for at in found if _ASKED.match(lower, at)), default=0)
 
 
-_PAIR = re.compile(r"(?:(?:it(?:'s| is)|i(?:'d| would) (?:say|go with)|answer:) )?the (former|latter)(?: one| option)?[.!]?")
+_PAIR = re.compile(
+    r"(?:(?:it(?:'s| is)|i(?:'d| would) (?:say|go with)|answer:) )?the (former|latter)(?: one| option)?[.!]?"
+)
 _NUMBERED = re.compile(r"(?:\s*(?:Q|Question )?\(?\d{1,2}[.):]\s*\(?[A-Z]\)?[ \t.,;]*){2,}")
 _LABELS_ONLY = re.compile(r"[\s(\[\-*_`\"'{$]*([A-Za-z])(?:[\s,.;/&+()\[\]*_`\"'}${、-]+([A-Za-z]))*[\s.)\]*_`\"'}$]*")
 
@@ -331,7 +337,9 @@ def _last_label(question: Question, text: str, reads: Sequence[Read]) -> frozens
     if one.mention.both and "(" in text[one.mention.start : one.mention.end]:
         return one.mention.labels  # "This would cause a rise in prices (D)."
     only = text[max(0, start) :].lstrip(". \n;").startswith("The only ")
-    if (only or len({two.mention.labels for two in labelled}) > 2) and _SUPERLATIVE.search(text, start, one.mention.start):
+    if (only or len({two.mention.labels for two in labelled}) > 2) and _SUPERLATIVE.search(
+        text, start, one.mention.start
+    ):
         return one.mention.labels  # "The largest is B."
     if text[-1].isalnum() and start >= 0 and text[start] != "\n" and len(labelled) > 1:
         return frozenset()  # "A is out. B is out. C": cut off

@@ -23,34 +23,21 @@ _MARKS = frozenset(":=|>–—")
 _EAST = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]")
 _STOPS = Kind.NO | Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE | Kind.BAD
 _ASKED = Kind.NOUN | Kind.LABEL | Kind.THING | Kind.GOOD
-_CONNECTS = frozenset(
-    (
-        "so",
-        "thus",
-        "therefore",
-        "hence",
-        "donc",
-        "daher",
-        "quindi",
-        "entonces",
-        "portanto",
-        "because",
-        "since",
-        "while",
-        "whereas",
-    )
-)
+_CONNECTS = frozenset("so thus therefore hence donc daher quindi entonces portanto because since while whereas".split())
 _FIRST_PERSON = frozenset(("i", "my", "we", "our", "me"))
 _N, _L = Kind.NOUN, Kind.LINK
 
 
 _FORCED = re.compile(
-    r"\bif (?:i(?:'m| am| had| have| must| were| was| absolutely| really)*)? ?(?:(?:forced|pressed|pushed|made)(?= to|,) ?)?"
-    r"(?:to )?(?:pick|choose|guess|answer|select|say|commit|decide|go|(?<=pressed)|(?<=forced)|(?<=pushed))\b(?: (?:one|an answer|an option|a letter|just one|now)\b)?(?! another| a second)[,:]?"
+    r"\bif (?:i(?:'m| am| had| have| must| were| was| absolutely| really)*)? ?(?:(?:forced|pressed|pushed"
+    r"|made)(?= to|,) ?)?"
+    r"(?:to )?(?:pick|choose|guess|answer|select|say|commit|decide|go|(?<=pressed)|(?<=forced)"
+    r"|(?<=pushed))\b(?: (?:one|an answer|an option|a letter|just one|now)\b)?(?! another| a second)[,:]?"
 )
 """What a guess begins with: it commits to what follows."""
 _WHOSE = re.compile(
-    r"(?:so |thus |therefore |hence |, )*(?:the )?(?:only )?[a-z]+ (?:here |listed )?(?:that|which|who|whose)\b.*\b(?:is|was|would be)$"
+    r"(?:so |thus |therefore |hence |, )*(?:the )?(?:only )?[a-z]+ (?:here |listed )?(?:that|which|who"
+    r"|whose)\b.*\b(?:is|was|would be)$"
 )
 """A thing that is described, "the one that is not a gas is": what is denied is part of the question."""
 _KEY = re.compile(r"[{,]\s*\"([\w -]+)\"\s*:\s*\[?\s*\"\Z")
@@ -67,7 +54,6 @@ _PAIRS = frozenset(
         ("no", "doubt"),
         ("could", "only"),
         ("can", "only"),
-
     )
 )
 _PLAUSIBLE = frozenset(("plausible", "possible", "attractive", "probability"))

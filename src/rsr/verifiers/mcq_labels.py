@@ -55,7 +55,8 @@ _BEHIND = (
 )
 _NTH = ("first", "second", "third", "fourth", "fifth", "sixth", "last")
 _ORDINAL = re.compile(
-    rf"\bthe ({'|'.join(_NTH)}) (?:answer )?(?:option|alternative|one|choice|of the options)\b(?! (?:of|in|to|that|which|who|we|i)\b)"
+    rf"\bthe ({'|'.join(_NTH)}) (?:answer )?(?:option|alternative|one|choice|of the options)\b(?! (?:of|in|to"
+    rf"|that|which|who|we|i)\b)"
 )
 
 
@@ -96,7 +97,9 @@ def patterns(labels: frozenset[str], several: bool, small: bool) -> Patterns:
         re.compile(alone),
         re.compile(in_brackets),
         re.compile(rf" ([{lower}])(?![{WORD}'’])"),
-        re.compile(rf"(?:\A|\b(?:is|to|ans|option|choice|answer|so|with|pick|say|be|therefore) )([{lower}])(?=[).:]|\s*\Z)"),
+        re.compile(
+            rf"(?:\A|\b(?:is|to|ans|option|choice|answer|so|with|pick|say|be|therefore) )([{lower}])(?=[).:]|\s*\Z)"
+        ),
     )
 
 
@@ -125,5 +128,7 @@ def _other(labels: frozenset[str], letters: str) -> re.Pattern[str]:
     if run_on:
         forms.append(rf"{_RUN_ON_BEFORE}(?:{'|'.join(map(re.escape, run_on))})(?:{_RUN_ON_BEHIND})")
     if small:
-        forms.append(rf"(?<=[(\[*`\"'“«:])(?:{'|'.join(small)})(?=[)\].:*`\"'”»])|(?:^|(?<=: )|(?<=:))(?:{'|'.join(small)})(?=[).]|\s*$)")
+        names = "|".join(small)
+        forms.append(rf"(?<=[(\[*`\"'“«:])(?:{names})(?=[)\].:*`\"'”»])")
+        forms.append(rf"(?:^|(?<=: )|(?<=:))(?:{names})(?=[).]|\s*$)")
     return re.compile("|".join(forms), re.M)

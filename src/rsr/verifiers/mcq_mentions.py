@@ -133,9 +133,12 @@ _OPENS = "([*_`\"'“{【「"
 _CLOSES = re.compile(r"[*_`\"']{0,3}[)\]】」”\"']")
 _WORDLIKE = re.compile(
     r" (?!(?:is|was|because|since|as|for|which|and|or|but|with|due|given|seems|would|can|cannot|isn|not|only|instead"
-    r"|over|rather|if|the|it|i|so|then|from|based|in|by|are|could|must|should|has|does|doesn|says|here|there|also|fits|works"
-    r"|states|best|correct|to|while|at|when|where|alone|too|remains|holds|stands|makes|matches|ist|est|es|oder|ou|und|et"
-    r"|nor|gives|yields|equals|leads|fails|means|misstates|contradicts|ignores|describes|refers|on|o|y|u|e|ou|that|this|we|be|will|may|might|looks|appears|who|ya|doğru|değil|как|так|richtig)\b)[a-zà-ÿ]"
+    r"|over|rather|if|the|it|i|so|then|from|based|in|by|are|could|must|should|has|does|doesn|says|here|there"
+    r"|also|fits|works"
+    r"|states|best|correct|to|while|at|when|where|alone|too|remains|holds|stands|makes|matches|ist|est|es"
+    r"|oder|ou|und|et"
+    r"|nor|gives|yields|equals|leads|fails|means|misstates|contradicts|ignores|describes|refers|on|o|y|u|e|ou"
+    r"|that|this|we|be|will|may|might|looks|appears|who|ya|doğru|değil|как|так|richtig)\b)[a-zà-ÿ]"
     r"|\s[A-Z][a-z]+ed\b"
 )
 

@@ -13,26 +13,30 @@ from rsr.verifiers.mcq_words import WORDS, Kind
 _LAST, _FIRST, _SENTENCE = 160, 120, 300
 _NEAR = 42
 _SO = r"(?P<so>(?:so|therefore|thus|hence|consequently),? )?(?:(?:in conclusion|overall|finally),? )?"
-_LABEL = (
-    r"(?P<open>\$?\\boxed\{(?:\\text\{)?|[*(\[$`]{0,4})(?-i:(?P<label>[A-Z]))(?P<text>[^A-Za-z0-9\n][^\n]{0,90}?)?"
-)
+_LABEL = r"(?P<open>\$?\\boxed\{(?:\\text\{)?|[*(\[$`]{0,4})(?-i:(?P<label>[A-Z]))(?P<text>[^A-Za-z0-9\n][^\n]{0,90}?)?"
 _PHRASE = (
-    r"(?:(?:(?:the|my) )?(?:(?:most )?(?:correct|final|best|right|appropriate|likely) ){0,2}(?:answer|option|choice)(?: here)?"
+    r"(?:(?:(?:the|my) )?(?:(?:most )?(?:correct|final|best|right|appropriate|likely) ){0,2}(?:answer|option"
+    r"|choice)(?: here)?"
     r"(?: to (?:this|the) question)?(?: is| would be| must be| should be)?(?:\*{0,2}:\*{0,2})?(?:\*\*)?[ \n]{0,3}"
     r"|i (?:would )?(?:choose|select|pick) )(?:(?:option|choice|letter) )?"
 )
-_END = re.compile(rf"(?:\A|(?<=[.!\n])|(?<=,)(?= (?:so|thus|therefore|hence)\b))[\s#*>]{{0,6}}{_SO}{_PHRASE}{_LABEL}\Z", re.I)
+_END = re.compile(
+    rf"(?:\A|(?<=[.!\n])|(?<=,)(?= (?:so|thus|therefore|hence)\b))[\s#*>]{{0,6}}{_SO}{_PHRASE}{_LABEL}\Z", re.I
+)
 _ASIAN = re.compile(
-    r"(?P<so>(?:因此|所以|故|综上(?:所述)?|따라서|よって|したがって)[,,、]?\s?(?:最终)?(?:正确)?(?:的)?)?(?:答案|正解|答え|정답)(?:是|为|為|选|選|应?该?选|は|은|:|：)\s{0,2}\**\s?:?\s?[*(]{0,3}(?P<label>[A-Z])[)*]{0,3}"
+    r"(?P<so>(?:因此|所以|故|综上(?:所述)?|따라서|よって|したがって)[,,、]?\s?(?:最终)?(?:正确)?(?:的)?)?(?:答案|正解|答え|정답)(?:是|为|為|选|選"
+    r"|应?该?选|は|은|:|：)\s{0,2}\**\s?:?\s?[*(]{0,3}(?P<label>[A-Z])[)*]{0,3}"
     r"(?:です|입니다|选项|項)?[。.*\s]{0,4}\Z"
 )
 _THUS = re.compile(
-    r"(?:\A|[.,;\n])\s{0,2}(?P<so>so|thus|therefore|hence),? (?:it(?:'s| is) )?(?:option |choice )?[*(]{0,3}(?-i:(?P<label>[A-Z]))"
+    r"(?:\A|[.,;\n])\s{0,2}(?P<so>so|thus|therefore|hence),? (?:it(?:'s| is) )?(?:option "
+    r"|choice )?[*(]{0,3}(?-i:(?P<label>[A-Z]))"
     r"[)*]{0,3}\.?\Z",
     re.I,
 )
 _FIELD = re.compile(
-    r"(?P<so>[\"'](?:final[_ ]?|correct[_ ]?)?(?:answer|choice|option)[\"']\s?:\s?\"(?P<label>[A-Z])\"\s{0,4}\}\s?(?:```)?"
+    r"(?P<so>[\"'](?:final[_ ]?|correct[_ ]?)?(?:answer|choice"
+    r"|option)[\"']\s?:\s?\"(?P<label>[A-Z])\"\s{0,4}\}\s?(?:```)?"
     r"|<answer>\s{0,2}(?P<tagged>[A-Z])\s{0,2}</answer>)\Z"
 )
 _HEAD = re.compile(
@@ -41,15 +45,18 @@ _HEAD = re.compile(
     re.I,
 )
 _VERDICT = re.compile(
-    rf"(?:\A|[.!\n])[\s#*>-]{{0,6}}{_SO}(?:(?:option|choice|answer) )?[*(]{{0,3}}(?-i:(?P<label>[A-Z]))[)*]{{0,3}}\Z", re.I
+    rf"(?:\A|[.!\n])[\s#*>-]{{0,6}}{_SO}(?:(?:option|choice|answer) )?[*(]{{0,3}}(?-i:(?P<label>[A-Z]))[)*]{{0,3}}\Z",
+    re.I,
 )
 _CORRECT = (" is correct", " is the correct", " is the best", " is right", " is the right")
 _TURNS = re.compile(
     r"\b(?:if|unless|but|however|wait|actually|hmm|not|n't|no|neither|wrong|incorrect|false|mistake\w*|sorry|instead"
-    r"|although|though|might|may|could|would|only|reconsider|revis\w+|correction|so|therefore|thus|hence|answer)\b|[?\"“]"
+    r"|although|though|might|may|could|would|only|reconsider|revis\w+|correction|so|therefore|thus|hence"
+    r"|answer)\b|[?\"“]"
 )
 _COMMITS = re.compile(
-    r"\b(?:is|are|was|be|answer|choose|chose|so|therefore|thus|hence|it's|that's|correct|rather|but|actually|wait|select"
+    r"\b(?:is|are|was|be|answer|choose|chose|so|therefore|thus|hence|it's|that's|correct|rather|but|actually"
+    r"|wait|select"
     r"|pick|option|choice|right|best|true|yes|not|instead|leaves|left|final|must|should|go|going|think|only|equals)\b"
     r"|[:=→✅✓✔☑\"“]|->"
 )
@@ -96,7 +103,13 @@ def _at_end(question: Question, text: str, lower: str, found: re.Match[str]) -> 
 
 def _links(phrase: str) -> bool:
     """Whether a link stands between a phrase and its label: "answer is", "answer:", a new line."""
-    return " is" in phrase or " be" in phrase or phrase.lstrip().lower().startswith("i ") or ":" in phrase or "\n" in phrase.strip()
+    return (
+        " is" in phrase
+        or " be" in phrase
+        or phrase.lstrip().lower().startswith("i ")
+        or ":" in phrase
+        or "\n" in phrase.strip()
+    )
 
 
 def _own(question: Question, label: str, behind: str | None) -> bool:
@@ -135,7 +148,9 @@ def _correct(question: Question, text: str, lower: str) -> frozenset[str]:
     if question.patterns.alone.search(text, rest) or _TURNS.search(lower, rest):
         return frozenset()
     near = max(0, found.start() - _NEAR)
-    if question.patterns.alone.search(text, near, found.start()) or _foreign(question, lower, found["label"], near, len(lower)):
+    if question.patterns.alone.search(text, near, found.start()) or _foreign(
+        question, lower, found["label"], near, len(lower)
+    ):
         return frozenset()
     return frozenset([found["label"]])
 
@@ -145,7 +160,9 @@ def _at_start(question: Question, text: str, lower: str) -> frozenset[str]:
     found = _HEAD.match(text)
     if not found or found["label"] not in question.labels or not _own(question, found["label"], found["text"]):
         return frozenset()
-    if (found["phrase"] and not _links(found[0])) or (found["label"] in "AI" and text.startswith(" ", found.end("label"))):
+    if (found["phrase"] and not _links(found[0])) or (
+        found["label"] in "AI" and text.startswith(" ", found.end("label"))
+    ):
         return frozenset()
     end, label = found.end(), found["label"]
     if question.numbers or any(lower.find(word, end) >= 0 for word in _TURNED):
@@ -174,7 +191,11 @@ def _explains(text: str, lower: str, start: int, end: int) -> bool:
     """Whether a later label is in brackets behind a name, or is ruled out."""
     if _RULED_OUT.match(lower, end):
         return True
-    if text.find("\n\n", 0, start) >= 0 and _ITEM.search(text, max(0, start - 16), start) and text[end : end + 1] in (")", "*", ".", ":", "]"):
+    if (
+        text.find("\n\n", 0, start) >= 0
+        and _ITEM.search(text, max(0, start - 16), start)
+        and text[end : end + 1] in (")", "*", ".", ":", "]")
+    ):
         line = lower.find("\n", end)
         return not _GOOD.search(lower, end, line if line >= 0 else len(lower))
     inside = text[start - 1] == "(" and text[end : end + 1] == ")" and _NAMED.search(text, max(0, start - 6), start - 1)

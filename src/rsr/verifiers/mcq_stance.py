@@ -50,7 +50,10 @@ def read(mention: Mention, lower: str, floor: int) -> Read:
     return Read(mention, front, behind, stance)
 
 
-_ONLY = re.compile(r"(?:\A|[.:;,!\n] ?|\b(?:so|thus|therefore|hence|that|since) )only (?:option |choice |answer |statement )?[(*]{0,3}\Z")
+_ONLY = re.compile(
+    r"(?:\A|[.:;,!\n] ?|\b(?:so|thus|therefore|hence|that|since) )only (?:option |choice |answer "
+    r"|statement )?[(*]{0,3}\Z"
+)
 
 
 _SUBJECT = frozenset(("gives", "yields", "equals", "leads to", "means", "says", "would give", "would be"))
@@ -68,7 +71,12 @@ def _stance(mention: Mention, front: Before, behind: After, lower: str, floor: i
         return Stance.DENIED
     if mention.text and front.soft and lower[floor : mention.start].strip(" *") in _SUBJECT:
         return Stance.NONE
-    if kinds & Kind.LOOK and mention.both and behind is After.GOOD and not kinds & ~(Kind.LOOK | Kind.FILL | Kind.LABEL):
+    if (
+        kinds & Kind.LOOK
+        and mention.both
+        and behind is After.GOOD
+        and not kinds & ~(Kind.LOOK | Kind.FILL | Kind.LABEL)
+    ):
         return Stance.FIRM  # "Checking option B: 15 works."
     if front.quoted or kinds & _UNREAL or front.outer & _OUTER:
         return Stance.NONE
@@ -121,8 +129,11 @@ def _by_phrase(mention: Mention, front: Before, behind: After) -> Stance:
         return Stance.FIRM
     if front.line:
         return Stance.LINE
-    if placed and kinds and not kinds & ~(Kind.ADV | Kind.FILL | Kind.LABEL) and (
-        near & (Kind.ADV | Kind.LABEL) or (mention.text and kinds & Kind.ADV and behind is After.END)
+    if (
+        placed
+        and kinds
+        and not kinds & ~(Kind.ADV | Kind.FILL | Kind.LABEL)
+        and (near & (Kind.ADV | Kind.LABEL) or (mention.text and kinds & Kind.ADV and behind is After.END))
     ):
         return Stance.LINE if kinds & Kind.LABEL and not kinds & Kind.ADV else Stance.FIRM
     if front.begins and not kinds and behind is After.END:
@@ -130,11 +141,15 @@ def _by_phrase(mention: Mention, front: Before, behind: After) -> Stance:
     return Stance.NONE
 
 
-_THAT = re.compile(r"(?:\A|[.:!\n]\s{1,2})(?:that|it|this)(?:['’]d| would) (?:have to |clearly |then )?be (?:the |an? )?[*\"“]{0,3}\Z")
+_THAT = re.compile(
+    r"(?:\A|[.:!\n]\s{1,2})(?:that|it|this)(?:['’]d| would) (?:have to |clearly |then )?be (?:the |an? )?[*\"“]{0,3}\Z"
+)
 """What an answer that is an option's text begins with: "That would be the mitochondrion."."""
 _STATES = re.compile(
-    r"(?:\b(?:is|are|was|were|equals?|means?|measures?|makes?|has|gives?|needs?|uses?|called|contains?|produces?|causes?"
-    r"|becomes?|made|produced|found|located|stored|ist|est|es|è|é|sont|sind|son|sono|=|(?:written|painted|composed|discovered|invented|created|made"
+    r"(?:\b(?:is|are|was|were|equals?|means?|measures?|makes?|has|gives?|needs?|uses?|called|contains?"
+    r"|produces?|causes?"
+    r"|becomes?|made|produced|found|located|stored|ist|est|es|è|é|sont|sind|son|sono|=|(?:written|painted"
+    r"|composed|discovered|invented|created|made"
     r"|produced|caused|founded|built|led|found|located|happened|began|started|occurred|ended|place|used|measured)"
     r" (?:by|in|at|with|to measure))"
     r"(?: (?:indeed|actually|simply|clearly|also known as|that|the definition of))?(?: (?:\w+ )?(?:in|at|on|from|by))?"
@@ -145,7 +160,8 @@ _STATES = re.compile(
 _WHY = (", since", ", because", ", as ", " because", " since", ", which is")
 _LONG = 25
 _IS_THE = re.compile(
-    r"[*_`\"'”]{0,3} (?:(?:is|are|was|were|has been|have been|became|remains) (?:indeed )?(?:the|what|an?)|(?:wrote|invented|discovered|painted|composed"
+    r"[*_`\"'”]{0,3} (?:(?:is|are|was|were|has been|have been|became|remains) (?:indeed )?(?:the|what|an?)"
+    r"|(?:wrote|invented|discovered|painted|composed"
     r"|founded|proposed|developed) (?:the|an?|it|this)?)\b"
 )
 

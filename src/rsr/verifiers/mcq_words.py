@@ -79,7 +79,8 @@ _KINDS: list[tuple[int, str]] = [
         cevabımız yanıt odpowiedź odpowiedzią odpowiedz odpověď odpoveď odpovědí răspuns răspunsul válasz megoldás
         ответ ответом ответы відповідь відповіддю отговор одговор απάντηση उत्तर जवाब คำตอบ ตอบ الإجابة الاجابة
         الجواب إجابة جواب إجابتي پاسخ تشوبה התשובה תשובה উত্তর உத்தர் பதில் సమాధానం જવાબ ਜਵਾਬ vastaus vastus odgovor
-        atsakymas atbilde svarið javob sagot jibu cavab жауап erantzun პასუხი პასუხია պատասխանն պատասխանը sol. exception key ответа วิธี คำตอบที่ถูกต้องคือข้อ คำตอบคือข้อ""",
+        atsakymas atbilde svarið javob sagot jibu cavab жауап erantzun პასუხი პასუხია պատասխանն պատասխանը sol.
+        exception key ответа วิธี คำตอบที่ถูกต้องคือข้อ คำตอบคือข้อ""",
     ),
     (
         Kind.FILL | Kind.LABEL,
@@ -106,7 +107,8 @@ _KINDS: list[tuple[int, str]] = [
         Kind.VERB,
         """choose chose choosing chosen pick picks picked picking select selects selected selecting go went going opt
         opted settle settled think believe say suspect reckon conclude concluded concludes answering answered mean
-        meant vote money bet determine determined deduce infer guessing submit mark circle wähle waehle wählen entscheide
+        meant vote money bet determine determined deduce infer guessing submit mark circle wähle waehle wählen
+        entscheide
         glaube denke choisis choisir choisissons pense crois opte elijo elegimos elige escojo selecciono marco creo
         seleccionamos escolho seleciono acho marcar assinalar scelgo seleziono penso credo kies selecteer memilih
         pilih saya memilihlah wybieram zaznaczam seçiyorum seçerim seçilmelidir выбираю выбираем выберу считаю думаю
@@ -161,7 +163,8 @@ _KINDS: list[tuple[int, str]] = [
     (
         Kind.FILL | Kind.GOOD,
         """correct correctly right best true valid accurate appropriate suitable proper exact fits fit fitting works
-        work holds hold remaining remain stands does consistent satisfies satisfy satisfied better winner supported closest strongest safest likeliest
+        work holds hold remaining remain stands does consistent satisfies satisfy satisfied better winner supported
+        closest strongest safest likeliest
         matches match makes sense preferable aligns applies reasonable logical ok okay definitive complete preferred
         desired precise richtig richtige richtigen korrekt korrekte zutreffend stimmt bonne bon correcte juste
         exacte vraie vrai correcta correcto correctas verdadera verdadero cierta válida adecuada corretta corretto
