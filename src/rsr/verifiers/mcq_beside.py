@@ -23,7 +23,23 @@ _MARKS = frozenset(":=|>–—")
 _EAST = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]")
 _STOPS = Kind.NO | Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE | Kind.BAD
 _ASKED = Kind.NOUN | Kind.LABEL | Kind.THING | Kind.GOOD
-_CONNECTS = frozenset("so thus therefore hence donc daher quindi entonces portanto because since while whereas".split())
+_CONNECTS = frozenset(
+    [
+        "so",
+        "thus",
+        "therefore",
+        "hence",
+        "donc",
+        "daher",
+        "quindi",
+        "entonces",
+        "portanto",
+        "because",
+        "since",
+        "while",
+        "whereas",
+    ]
+)
 _FIRST_PERSON = frozenset(("i", "my", "we", "our", "me"))
 _N, _L = Kind.NOUN, Kind.LINK
 
@@ -320,15 +336,22 @@ def _bracket(tokens: Sequence[str], at: int) -> tuple[int, After | None]:
     return close, None
 
 
-def _words(tokens: Sequence[str], at: int, text: bool) -> After:
-    """What the words behind a label say; `text`: a colon or dash stands before them."""
-    kinds, last, seems = 0, 0, False
+def _at_once(tokens: Sequence[str], at: int) -> After | None:
+    """What a phrase says whole: "nor", "is what I'd pick", "is the only one that"."""
     if tokens[at] in ("is", "are", "was") and tokens[at + 1 : at + 3] == ["the", "only"]:
         return After.MORE if _FAULTS.intersection(tokens[at:]) else After.GOOD
     if tokens[at] == "nor":
         return After.END
     if tokens[at + 1 : at + 2] == ["what"] and not {"i", "i'd", "i'll"}.isdisjoint(tokens[at + 2 : at + 3]):
         return After.GOOD  # "C is what I'd pick"
+    return None
+
+
+def _words(tokens: Sequence[str], at: int, text: bool) -> After:
+    """What the words behind a label say; `text`: a colon or dash stands before them."""
+    kinds, last, seems = 0, 0, False
+    if known := _at_once(tokens, at):
+        return known
     first = _kind(tokens, at, False)
     if first & Kind.IF:
         return After.OPEN
