@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from rsr.verifiers.mcq_words import EAST_BEFORE, EAST_BEHIND, WORDS, Kind
+from rsr.verifiers.mcq_words import CONNECTS, EAST_BEFORE, EAST_BEHIND, PAIRS, WORDS, Kind
 
 _FAR = 160
 _PUNCTUATION = r"\s!-&(-/:-@\[-`{-~«»“”„‘‹›「」『』【】《》।。、…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕☐"
@@ -23,23 +23,6 @@ _MARKS = frozenset(":=|>–—")
 _EAST = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]")
 _STOPS = Kind.NO | Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE | Kind.BAD
 _ASKED = Kind.NOUN | Kind.LABEL | Kind.THING | Kind.GOOD
-_CONNECTS = frozenset(
-    [
-        "so",
-        "thus",
-        "therefore",
-        "hence",
-        "donc",
-        "daher",
-        "quindi",
-        "entonces",
-        "portanto",
-        "because",
-        "since",
-        "while",
-        "whereas",
-    ]
-)
 _FIRST_PERSON = frozenset(("i", "my", "we", "our", "me"))
 _N, _L = Kind.NOUN, Kind.LINK
 
@@ -61,17 +44,6 @@ _KEY = re.compile(r"[{,]\s*\"([\w -]+)\"\s*:\s*\[?\s*\"\Z")
 _QUOTE_ENDS = re.compile(r"[^\"'”’\n]{0,12}[\"'”’]\s+[a-z]")
 _PARTLY = frozenset(("at", "in", "under", "when", "for", "if", "only", "until"))
 _NUMBERS = frozenset(("q", "qn", "question", "problem"))
-_PAIRS = frozenset(
-    (
-        ("looking", "for"),
-        ("looking", "again"),
-        ("looking", "back"),
-        ("looking", "closer"),
-        ("no", "doubt"),
-        ("could", "only"),
-        ("can", "only"),
-    )
-)
 _PLAUSIBLE = frozenset(("plausible", "possible", "attractive", "probability"))
 
 
@@ -170,7 +142,7 @@ def _walk(clause: Sequence[str]) -> _Walk:
             kinds |= kind
             label = bool(kind & Kind.LABEL) and not kind & ~(Kind.LABEL | Kind.FILL)
             plain = plain and (label or not token[0].isalpha() or token in _NUMBERS)
-            if token in _CONNECTS or kind & Kind.BUT or _EAST.search(token):
+            if token in CONNECTS or kind & Kind.BUT or _EAST.search(token):
                 connected = at > 0
                 at = -1 if at == 0 else at - 1
                 break
@@ -196,7 +168,7 @@ def _kind(clause: Sequence[str], at: int, comma: bool) -> int:
     following = clause[at + 1] if at + 1 < len(clause) else ""
     if token.isdigit():
         return Kind.FILL if (at < 2 and following in (":", ")")) or following in ("sure", "certain", "confident") else 0
-    if (token, following) in _PAIRS or (token == "first" and following in (",", "time")):
+    if (token, following) in PAIRS or (token == "first" and following in (",", "time")):
         return Kind.FILL
     if (token == "time" and last == "first") or (token == "then" and ("next" in clause or "first" in clause)):
         return Kind.FILL
@@ -247,7 +219,7 @@ def _outer(rest: Sequence[str], walk: _Walk) -> int:
     kinds, comma, linked = 0, walk.comma, bool(walk.kinds & _L)
     for at in range(len(rest) - 1, -1, -1):
         token = rest[at]
-        if (token in _CONNECTS and not comma) or token in ("but", "however") or (token == "and" and linked):
+        if (token in CONNECTS and not comma) or token in ("but", "however") or (token == "and" and linked):
             break
         comma = comma or token == ","
         kind = _kind(rest, at, False)
@@ -396,16 +368,21 @@ def _words(tokens: Sequence[str], at: int, text: bool) -> After:
         return After.OPEN
     if stop in ("if", "unless") or (seems and not _TURNS.isdisjoint(tokens[at : at + 4])):
         return After.OPEN
+    return _verdict(tokens[:at], stop, kinds, (last, word), text)
+
+
+def _verdict(tokens: Sequence[str], stop: str, kinds: int, last: tuple[int, str], text: bool) -> After:
+    """What known words say that deny and doubt nothing; `stop`: the token behind them, `last`: the last of them."""
     known = stop == "" or stop in _ENDS or stop in ",:–—|=" or bool(WORDS.get(stop, 0))
     if text:
         verdict = known and not kinds & Kind.LINK and kinds & (Kind.GOOD | Kind.NOUN) and not kinds & Kind.VERB
-        return After.GOOD if verdict and (last & Kind.GOOD or stop == "" or stop in _ENDS) else After.TEXT
+        return After.GOOD if verdict and (last[0] & Kind.GOOD or stop == "" or stop in _ENDS) else After.TEXT
     predicate = (
         known
-        or not last & Kind.GOOD
+        or not last[0] & Kind.GOOD
         or not kinds & Kind.LINK
-        or word.endswith("s")
-        or ("the" not in tokens[:at] and not word.endswith("ly"))
+        or last[1].endswith("s")
+        or ("the" not in tokens and not last[1].endswith("ly"))
     )
     if kinds & (Kind.GOOD | Kind.NOUN) and predicate:
         return After.GOOD

@@ -235,6 +235,37 @@ for _kind, _words in _KINDS:
         _word = unicodedata.normalize("NFKC", _word)
         WORDS[_word] = WORDS.get(_word, 0) | _kind
 
+CONNECTS = frozenset(
+    [
+        "so",
+        "thus",
+        "therefore",
+        "hence",
+        "donc",
+        "daher",
+        "quindi",
+        "entonces",
+        "portanto",
+        "because",
+        "since",
+        "while",
+        "whereas",
+    ]
+)
+"""After these a clause begins."""
+PAIRS = frozenset(
+    (
+        ("looking", "for"),
+        ("looking", "again"),
+        ("looking", "back"),
+        ("looking", "closer"),
+        ("no", "doubt"),
+        ("could", "only"),
+        ("can", "only"),
+    )
+)
+"""Two words that say nothing together."""
+
 EAST_BEFORE = re.compile(
     r"(?P<no>不是|不选|不選|不应?选|并非|不對|不)|(?P<maybe>可能)|(?P<if>如果|若|假设|假如|假設|もし|만약)"
     r"|(?P<noun>正しい(?:選択肢|のは|答え)|올바른\s?(?:선택지|답|것)|선택지|正确选项|正確選項|正确的?(?:是|选择)|正確的是|答案|正解|正答|答え|解答|回答|정답|답)"
