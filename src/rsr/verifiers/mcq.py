@@ -25,6 +25,7 @@ from rsr.verifiers.mcq_beside import After
 from rsr.verifiers.mcq_lines import Line, begins_list, lines
 from rsr.verifiers.mcq_mentions import Mention, Question, foreign, mentions, prepare
 from rsr.verifiers.mcq_options import Options, may_be, options_of, parse_options, plain, reference_labels
+from rsr.verifiers.mcq_plainly import plainly
 from rsr.verifiers.mcq_stance import Read, Stance, read
 from rsr.verifiers.mcq_values import boxes, matching, said
 from rsr.verifiers.mcq_words import Kind
@@ -37,7 +38,7 @@ _NEAR = 40
 class MCQ:
     """Multiple choice: reads the chosen letter or letters out of a response and compares them with the reference."""
 
-    version = "4"
+    version = "5"
     reads_metadata = False
 
     def __call__(
@@ -70,8 +71,12 @@ class MCQ:
 def choose(question: Question, text: str) -> frozenset[str]:
     """The labels that a text commits to; empty: to none."""
     lower = text.lower() if text.isascii() else encodable(text.replace("İ", "I").lower())
-    if len(text) <= 300 and (whole := _whole(question, text)) is not None:
+    if not question.several and (label := plainly(question, text, lower)):
+        return label
+    if len(text) <= 300 and (whole := _whole(question, text, lower)) is not None:
         return whole
+    if (at := _next_question(text, lower)) and (first := choose(question, text[:at].rstrip())):
+        return first
     if len(text) > _LAST + 100:  # most responses end in their answer
         begin = max(text.rfind("\n") - _BEFORE, len(text) - _LAST)
         ends = [found + 1 for mark in ("\n", ". ") if (found := text.find(mark, begin)) >= 0]
@@ -91,7 +96,33 @@ def choose(question: Question, text: str) -> frozenset[str]:
     if rows:
         return frozenset() if rows[-1].hedged else rows[-1].labels
     affirmed = _affirmed(question, text, lower, reads) or _last_label(question, text, reads)
-    return affirmed or (value[1] if value else frozenset())
+    return affirmed or (value[1] if value else frozenset()) or _left(question, text, reads)
+
+
+def _left(question: Question, text: str, reads: Sequence[Read]) -> frozenset[str]:
+    """The only option that is left where all others are ruled out, one by one."""
+    out = [one for one in reads if not one.mention.either and (one.stance is Stance.DENIED or _ruled_out(text, one))]
+    denied = frozenset().union(*(one.mention.labels for one in out)) if out else frozenset()
+    rest = frozenset(question.options) - denied
+    if len(rest) != 1 or len(question.options) < 3 or not text.endswith(_STOPS):
+        return frozenset()
+    if any(text.startswith(" nor", one.mention.end) for one in reads if one.mention.labels & rest):
+        return frozenset()
+    return frozenset() if "?" in text[out[-1].mention.start :] else rest
+
+
+_RULED_OUT = re.compile(
+    r"\b(?:eliminat\w+|exclud\w+|rul\w+ out|reject\w*|dismiss\w*|discard\w*) (?:(?:options?|choices?"
+    r"|both) ){0,2}[(*]{0,3}\Z",
+    re.I,
+)
+
+
+def _ruled_out(text: str, one: Read) -> bool:
+    return _RULED_OUT.search(text, max(0, one.mention.start - 40), one.mention.start) is not None
+
+
+_STOPS = (".", "!", "。", ")", "*", '"')
 
 
 _LAST, _BEFORE, _FROM = 250, 100, 45
@@ -111,11 +142,31 @@ def _committed(
     return _settled(question, lower, firm, reads), reads, rows
 
 
+_ASKS = ("\nquestion", "\nq:", "\n**question", "\n### question", "\nuser:", "\nhuman:", "\nproblem", "\n问题", "\n题目")
+_ASKED = re.compile(
+    r"[\n*# ]{1,8}(?:next )?(?:question|q|user|human|problem|问题|题目)(?: ?#?\d{1,4})?\*{0,2} ?[:：.\n]"
+)
+
+
+def _next_question(text: str, lower: str) -> int:
+    """Where a response goes on with a question of its own, as base models do; 0: nowhere."""
+    found = [at for mark in _ASKS if (at := lower.find(mark)) > 0]
+    return min((at for at in found if _ASKED.match(lower, at)), default=0)
+
+
+_PAIR = re.compile(
+    r"(?:(?:it(?:'s| is)|i(?:'d| would) (?:say|go with)|answer:) )?the (former|latter)(?: one| option)?[.!]?"
+)
+_NUMBERED = re.compile(r"(?:\s*(?:Q|Question )?\(?\d{1,2}[.):]\s*\(?[A-Z]\)?[ \t.,;]*){2,}")
 _LABELS_ONLY = re.compile(r"[\s(\[\-*_`\"'{$]*([A-Za-z])(?:[\s,.;/&+()\[\]*_`\"'}${、-]+([A-Za-z]))*[\s.)\]*_`\"'}$]*")
 
 
-def _whole(question: Question, text: str) -> frozenset[str] | None:
+def _whole(question: Question, text: str, lower: str) -> frozenset[str] | None:
     """Labels of a text that is nothing but labels or one option's text; empty: a hedge; None: it is more."""
+    if len(question.labels) == 2 == len(question.options) and (pair := _PAIR.fullmatch(lower)):
+        return frozenset([list(question.options)[pair[1] == "latter"]])
+    if not question.several and text[:1] in "(1Q" and _NUMBERED.fullmatch(text):
+        return frozenset()  # "1. B 2. D": answers to several questions
     if question.texts and may_be(text, question.texts.values()):
         given = plain(text)
         own = [label for label, option in question.texts.items() if option == given]
@@ -262,6 +313,8 @@ _PERSONAL = re.compile(
     r"\b(?:my|me|i|we|us|our|he|she|his|her|they|their|you|your)\b(?!'?(?: would|d)? (?:think|believe|say|conclude))"
 )
 _TO_LAST = re.compile(r"(?:[(\[–—:→>=-]|\b(?:option|choice|letter|i\.e\.,?)\s)[\s*_(\[\"'“]{0,4}\Z", re.I)
+_SUPERLATIVE = re.compile(r"\b[Tt]he (?:only )?\w[\w ]{0,40} is [(*]{0,3}\Z")
+_NEXT = re.compile(r"\b(?:next|now|then|first|second|third|finally|lastly|also),\s\w+\s[(*]{0,3}\Z", re.I)
 _DOUBTS = Kind.NO | Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE | Kind.BAD
 
 
@@ -281,16 +334,28 @@ def _last_label(question: Question, text: str, reads: Sequence[Read]) -> frozens
     ends = not text[one.mention.end :].strip(" .)*]_`\"'!")
     if other or not ends or one.before.quoted or one.before.kinds & Kind.PREP:
         return frozenset()
+    if one.mention.both and "(" in text[one.mention.start : one.mention.end]:
+        return one.mention.labels  # "This would cause a rise in prices (D)."
+    only = text[max(0, start) :].lstrip(". \n;").startswith("The only ")
+    if (only or len({two.mention.labels for two in labelled}) > 2) and _SUPERLATIVE.search(
+        text, start, one.mention.start
+    ):
+        return one.mention.labels  # "The largest is B."
+    if text[-1].isalnum() and start >= 0 and text[start] != "\n" and len(labelled) > 1:
+        return frozenset()  # "A is out. B is out. C": cut off
     sentence = one.stance is Stance.LINE and not one.before.line and not one.before.kinds  # "... come from it. **B**"
     named = _TO_LAST.search(text, 0, one.mention.start)
-    if named and question.texts and (one.before.soft or not one.before.kinds & Kind.LABEL):
+    if named and question.texts and not one.before.kinds & Kind.LABEL and "(" in named[0]:
         named = None  # "carbon (C)"
+    if named and _NEXT.search(text, 0, one.mention.start):
+        named = None  # "Next, option C."
     return one.mention.labels if sentence or named else frozenset()
 
 
 _TAGS = re.compile(
     r"</?(?:b|strong|em|i|u|span|p|br|mark)\s?/?>|~~[^~\n]{1,80}~~|<(?:s|del)>[^<\n]{1,80}</(?:s|del)>", re.I
 )
+_EMOJI = re.compile("[\\U0001f300-\\U0001f446\\U0001f448-\\U0001faff\\u2600-\\u260f\\u2612-\\u26ff]+")
 _CIRCLED = (
     {0x1F150 + at: 65 + at for at in range(26)}
     | {0x1F170 + at: 65 + at for at in range(26)}
@@ -303,7 +368,7 @@ def _normalised(response: str) -> str:
         response = response[:_HEAD] + "\n\n" + response[-_TAIL:]
     text = response
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text.translate(_CIRCLED))
+        text = _EMOJI.sub(" ", unicodedata.normalize("NFKC", text.translate(_CIRCLED)))
     return (_TAGS.sub("", text) if "<" in text or "~~" in text else text).strip()
 
 
@@ -316,5 +381,7 @@ def _question(answer: bytes, choices: bytes) -> Question:
     """The question, prepared once per prompt."""
     if answer == _frozen(None):
         raise ValueError("metadata.answer is missing")
-    reference, options = reference_labels(msgspec.msgpack.decode(answer), options_of(msgspec.msgpack.decode(choices)))
-    return prepare(reference, options, _UNKNOWN)
+    given, among = msgspec.msgpack.decode(answer), msgspec.msgpack.decode(choices)
+    reference, options = reference_labels(given, options_of(among))
+    small = isinstance(among, dict) and all(isinstance(label, str) and label.islower() for label in among)
+    return prepare(reference, options, _UNKNOWN, small)

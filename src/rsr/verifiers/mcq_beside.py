@@ -7,47 +7,43 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from rsr.verifiers.mcq_words import EAST_BEFORE, EAST_BEHIND, WORDS, Kind
+from rsr.verifiers.mcq_words import CONNECTS, EAST_BEFORE, EAST_BEHIND, PAIRS, WORDS, Kind
 
 _FAR = 160
-_PUNCTUATION = r"\s!-&(-/:-@\[-`{-~«»“”„‘‹›「」『』【】《》।。、…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕"
+_PUNCTUATION = r"\s!-&(-/:-@\[-`{-~«»“”„‘‹›「」『』【】《》।。、…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕☐"
 _TOKEN = re.compile(
     r"i\.\s?e\.?|e\.\s?g\.|\b(?:ans|sol)\.|=>|->|\\[a-z]+|\[[ x✓✔]\]|<(?=[/|a-z])"
     rf"|[^{_PUNCTUATION}0-9'’]+(?:['’][^{_PUNCTUATION}0-9'’]+)?|\d+"
-    r"|[\n:=,、;.!?()।|>\"“”'’。…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕-]"
+    r"|[\n:=,、;.!?()।|>\"“”'’。…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕☐-]"
 )
-_ENDS = frozenset(".!?;\n。।<…✅✓✔☑❌✗✘✖✕")
+_ENDS = frozenset(".!?;\n。।<…✅✓✔☑❌✗✘✖✕☐")
 _QUOTES = frozenset("\"“”'’")
 _SILENT = frozenset("(),-、")
 _MARKS = frozenset(":=|>–—")
 _EAST = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]")
 _STOPS = Kind.NO | Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE | Kind.BAD
 _ASKED = Kind.NOUN | Kind.LABEL | Kind.THING | Kind.GOOD
-_CONNECTS = frozenset(
-    (
-        "so",
-        "thus",
-        "therefore",
-        "hence",
-        "donc",
-        "daher",
-        "quindi",
-        "entonces",
-        "portanto",
-        "because",
-        "since",
-        "while",
-        "whereas",
-    )
-)
 _FIRST_PERSON = frozenset(("i", "my", "we", "our", "me"))
 _N, _L = Kind.NOUN, Kind.LINK
 
 
+_FORCED = re.compile(
+    r"\bif (?:i(?:'m| am| had| have| must| were| was| absolutely| really)*)? ?(?:(?:forced|pressed|pushed"
+    r"|made)(?= to|,) ?)?"
+    r"(?:to )?(?:pick|choose|guess|answer|select|say|commit|decide|go|(?<=pressed)|(?<=forced)"
+    r"|(?<=pushed))\b(?: (?:one|an answer|an option|a letter|just one|now)\b)?(?! another| a second)[,:]?"
+)
+"""What a guess begins with: it commits to what follows."""
+_WHOSE = re.compile(
+    r"(?:so |thus |therefore |hence |, )*(?:the )?(?:only )?[a-z]+ (?:here |listed )?(?:that|which|who"
+    r"|whose)\b.*\b(?:is|was|would be)$"
+)
+"""A thing that is described, "the one that is not a gas is": what is denied is part of the question."""
+_KEY = re.compile(r"[{,]\s*\"([\w -]+)\"\s*:\s*\[?\s*\"\Z")
+"""The key of a field."""
 _QUOTE_ENDS = re.compile(r"[^\"'”’\n]{0,12}[\"'”’]\s+[a-z]")
 _PARTLY = frozenset(("at", "in", "under", "when", "for", "if", "only", "until"))
 _NUMBERS = frozenset(("q", "qn", "question", "problem"))
-_PAIRS = frozenset((("looking", "for"), ("no", "doubt"), ("could", "only"), ("can", "only")))
 _PLAUSIBLE = frozenset(("plausible", "possible", "attractive", "probability"))
 
 
@@ -74,28 +70,38 @@ def before(lower: str, start: int, floor: int) -> Before:
     begin = max(floor, start - _FAR)
     for mark in (". ", "\n", "? ", "! ", "; "):  # most of the far words are of other sentences
         begin = max(begin, lower.rfind(mark, begin, max(begin, start - 2)))
+    forced = lower.find("if ", begin, start) >= 0 and _FORCED.search(lower, begin, start)
+    begin = forced.end() if forced else begin
+    if start and lower[start - 1] == '"' and (key := _KEY.search(lower, begin, start)):
+        begin, forced = key.start(1), key
     tokens = _TOKEN.findall(lower, begin, start)
     while tokens and (tokens[-1] == "…" or tokens[-2:] == [".", "."]):  # "the answer is... C"
         tokens = tokens[: -1 if tokens[-1] == "…" else -2]
         tokens = tokens[:-1] if tokens[-1:] == ["."] else tokens
     cut = next((at for at in range(len(tokens) - 1, -1, -1) if tokens[at] in _ENDS), -1)
     clause = tokens[cut + 1 :]
-    edge = cut >= 0 or begin == 0
+    edge = cut >= 0 or begin == 0 or bool(forced)
     walk = _walk(clause)
-    whole = walk.at < 0
+    whole, kinds = walk.at < 0, walk.kinds
     outer = 0 if whole or walk.connected else _outer(clause[: walk.at + 1], walk)
+    if outer and kinds & Kind.VERB and clause[walk.at + 1] == ":" and "i" in clause[walk.at + 1 :]:
+        outer = 0  # "No joke: I pick option B."
+    if outer & _STOPS and walk.near & _L and _WHOSE.match(" ".join(clause)):
+        outer, kinds = outer & ~(Kind.NO | Kind.BAD), kinds | _N
     soft = walk.comma or walk.connected or (whole and not edge and begin == floor)
     soft = soft or (not whole and walk.at + 1 < len(clause) and clause[walk.at + 1] in ",:–—")
+    if walk.comma and clause[0] in ("had", "were"):
+        outer |= Kind.IF
     if walk.comma and "glance" in clause:
         outer |= Kind.DOUBT
     numbered = not clause and cut > 0 and tokens[cut] == "." and tokens[cut - 1].isdigit()
     numbered = numbered and (cut == 1 or tokens[cut - 2] == "\n")
-    at_line = cut < 0 or tokens[cut] in "\n✅✓✔☑❌✗✘✖✕"
+    at_line = not forced and (cut < 0 or tokens[cut] in "\n✅✓✔☑❌✗✘✖✕☐")
     line = numbered or (whole and edge and at_line and walk.plain)
     quoted = walk.quotes % 2 == 1 and clause[0] not in _QUOTES and not _FIRST_PERSON.intersection(clause)
     if whole and walk.quotes % 2 == 1 and (not edge or _QUOTE_ENDS.match(lower, start)):
         quoted = True
-    return Before(walk.kinds, walk.near, whole and edge, soft, quoted, outer, line)
+    return Before(kinds, walk.near, whole and edge, soft, quoted, outer, line)
 
 
 class _Walk(NamedTuple):
@@ -136,7 +142,7 @@ def _walk(clause: Sequence[str]) -> _Walk:
             kinds |= kind
             label = bool(kind & Kind.LABEL) and not kind & ~(Kind.LABEL | Kind.FILL)
             plain = plain and (label or not token[0].isalpha() or token in _NUMBERS)
-            if token in _CONNECTS or kind & Kind.BUT or _EAST.search(token):
+            if token in CONNECTS or kind & Kind.BUT or _EAST.search(token):
                 connected = at > 0
                 at = -1 if at == 0 else at - 1
                 break
@@ -162,8 +168,22 @@ def _kind(clause: Sequence[str], at: int, comma: bool) -> int:
     following = clause[at + 1] if at + 1 < len(clause) else ""
     if token.isdigit():
         return Kind.FILL if (at < 2 and following in (":", ")")) or following in ("sure", "certain", "confident") else 0
-    if (token, following) in _PAIRS or (token == "first" and following == ","):
+    if (token, following) in PAIRS or (token == "first" and following in (",", "time")):
         return Kind.FILL
+    if (token == "time" and last == "first") or (token == "then" and ("next" in clause or "first" in clause)):
+        return Kind.FILL
+    if token == "so" and following in ("is", "are", "does", "do", "was") and at + 2 == len(clause):
+        return Kind.DOUBT  # "7 is prime and so is 11"
+    if token == "said" and last == "have":
+        return Kind.VERB
+    if token in ("on", "a") and last in ("vastaus", "válasz"):
+        return _L
+    if token == "here" and following == ",":
+        return Kind.SO
+    if token == "ni" and last in ("sahihi", "jibu"):
+        return _L
+    if token in ("makes", "make") and following != "sense":
+        return Kind.SO
     if token == "you" and following in ("answered", "chose", "picked", "selected", "said", "chosen", "wrote"):
         return Kind.DOUBT
     if token == "one" and last and last not in WORDS:  # "the red one"
@@ -199,7 +219,7 @@ def _outer(rest: Sequence[str], walk: _Walk) -> int:
     kinds, comma, linked = 0, walk.comma, bool(walk.kinds & _L)
     for at in range(len(rest) - 1, -1, -1):
         token = rest[at]
-        if (token in _CONNECTS and not comma) or token in ("but", "however") or (token == "and" and linked):
+        if (token in CONNECTS and not comma) or token in ("but", "however") or (token == "and" and linked):
             break
         comma = comma or token == ","
         kind = _kind(rest, at, False)
@@ -231,7 +251,9 @@ class After(Enum):
 
 
 _CLOSE = re.compile(r"[*_`\"'”’\]}$~」』】》]{0,6}")
-_YES, _CROSS = frozenset("✅✓✔☑"), frozenset("❌✗✘✖✕")
+_YES, _CROSS = frozenset("✅✓✔☑"), frozenset("❌✗✘✖✕☐")
+_WHEN = frozenset(("when", "if", "for", "in", "where", "under", "at", "partly", "partially"))
+_FAULTS = frozenset(("not", "wrong", "incorrect", "false", "invalid", "except", "n't", "?"))
 _OF_WHY = Kind.WHY | Kind.BUT | Kind.SO | Kind.LIST
 _TURNS = frozenset(("first", "initially", "but", "though", "however"))
 
@@ -259,6 +281,8 @@ def after(lower: str, end: int) -> After:
         elif token in ",:=|>–—→-)" or token in _QUOTES or token == "->":
             text, comma = text or token in ":=|–—-)>,", comma or token in ",–—-"
         else:
+            if token == "no" and tokens[at + 1 : at + 2] == [","] and len("".join(tokens[at + 2 : at + 3])) > 1:
+                return After.TEXT  # "(C) No, because ..."
             if comma and _kind(tokens, at, False) & Kind.NO:
                 return After.END
             return _words(tokens, at, text)
@@ -284,9 +308,22 @@ def _bracket(tokens: Sequence[str], at: int) -> tuple[int, After | None]:
     return close, None
 
 
+def _at_once(tokens: Sequence[str], at: int) -> After | None:
+    """What a phrase says whole: "nor", "is what I'd pick", "is the only one that"."""
+    if tokens[at] in ("is", "are", "was") and tokens[at + 1 : at + 3] == ["the", "only"]:
+        return After.MORE if _FAULTS.intersection(tokens[at:]) else After.GOOD
+    if tokens[at] == "nor":
+        return After.END
+    if tokens[at + 1 : at + 2] == ["what"] and not {"i", "i'd", "i'll"}.isdisjoint(tokens[at + 2 : at + 3]):
+        return After.GOOD  # "C is what I'd pick"
+    return None
+
+
 def _words(tokens: Sequence[str], at: int, text: bool) -> After:
     """What the words behind a label say; `text`: a colon or dash stands before them."""
     kinds, last, seems = 0, 0, False
+    if known := _at_once(tokens, at):
+        return known
     first = _kind(tokens, at, False)
     if first & Kind.IF:
         return After.OPEN
@@ -301,6 +338,8 @@ def _words(tokens: Sequence[str], at: int, text: bool) -> After:
         if not kind or token in _ENDS or token in ":,–—=|":
             break
         if kind & Kind.DOUBT and kinds & Kind.GOOD and not kinds & Kind.LINK:
+            break
+        if kind & Kind.LIST and kinds & (Kind.GOOD | Kind.BAD):
             break
         if kind & (_OF_WHY | Kind.IF) and not kind & (Kind.GOOD | Kind.FILL) and kinds:
             break
@@ -321,22 +360,29 @@ def _words(tokens: Sequence[str], at: int, text: bool) -> After:
         return After.TEXT if text else After.MORE
     if tokens[at - 1] in _PARTLY and tokens[at - 2] in ("holds", "works", "fits", "applies"):
         return After.OPEN
-    if "only" in tokens[max(0, at - 2) : at] and stop in ("when", "if", "for", "in", "where", "under"):
+    if "only" in tokens[:at] and _WHEN.intersection(tokens[tokens.index("only") + 1 : tokens.index("only") + 2]):
         return After.OPEN
+    if stop == "but" and kinds & Kind.GOOD and len("".join(tokens[at + 1 : at + 2])) > 1:
+        return After.OPEN  # "D is true but beside the point"
     if kinds & Kind.WOULD and stop and stop not in _ENDS and stop != ",":
         return After.OPEN
     if stop in ("if", "unless") or (seems and not _TURNS.isdisjoint(tokens[at : at + 4])):
         return After.OPEN
+    return _verdict(tokens[:at], stop, kinds, (last, word), text)
+
+
+def _verdict(tokens: Sequence[str], stop: str, kinds: int, last: tuple[int, str], text: bool) -> After:
+    """What known words say that deny and doubt nothing; `stop`: the token behind them, `last`: the last of them."""
     known = stop == "" or stop in _ENDS or stop in ",:–—|=" or bool(WORDS.get(stop, 0))
     if text:
         verdict = known and not kinds & Kind.LINK and kinds & (Kind.GOOD | Kind.NOUN) and not kinds & Kind.VERB
-        return After.GOOD if verdict and (last & Kind.GOOD or stop == "" or stop in _ENDS) else After.TEXT
+        return After.GOOD if verdict and (last[0] & Kind.GOOD or stop == "" or stop in _ENDS) else After.TEXT
     predicate = (
         known
-        or not last & Kind.GOOD
+        or not last[0] & Kind.GOOD
         or not kinds & Kind.LINK
-        or word.endswith("s")
-        or ("the" not in tokens[:at] and not word.endswith("ly"))
+        or last[1].endswith("s")
+        or ("the" not in tokens and not last[1].endswith("ly"))
     )
     if kinds & (Kind.GOOD | Kind.NOUN) and predicate:
         return After.GOOD

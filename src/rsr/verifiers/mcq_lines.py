@@ -31,7 +31,7 @@ _YES = re.compile(
     re.I,
 )
 _NO = re.compile(
-    rf"[❌✗✘✖✕×]|\[ \]|{_MARK}(?:this is )?(?:incorrect|false|wrong|no(?=\s*(?:$|[.;,|!*]))|not (?:correct|true|right)"
+    rf"[❌✗✘✖✕×☐]|\[ \]|{_MARK}(?:this is )?(?:incorrect|false|wrong|no(?=\s*(?:$|[.;,|!*]))|not (?:correct|true|right)"
     r"|falsch|неверно|错误)\b",
     re.I,
 )
@@ -49,7 +49,8 @@ def lines(question: Question, text: str, lower: str, reads: Sequence[Read]) -> l
         marked = any(_YES.search(_around(text, row)) or _NO.search(_around(text, row)) for row in rows)
         if labels != question.labels and not marked:  # "A. Mercury", and below it "C. Mars"
             return [Line(0, len(text), labels, any(row.mention.clash for row in rows), False)]
-    verdicts = [match for match in _INLINE.finditer(text) if match[1] in question.labels] if len(rows) > 0 else []
+    places = [one.mention.start for one in reads if not one.mention.text] if rows else []
+    verdicts = [match for at in places if (match := _INLINE.match(text, at))]
     if len({match[1] for match in verdicts}) > 1:
         good = frozenset(match[1] for match in verdicts if match[2])
         alone = len(good) == 1 or (question.several and good)
@@ -195,7 +196,7 @@ def _starts_list(question: Question, above: str, labels: frozenset[str]) -> bool
 def _heading(lower: str, start: int) -> bool:
     """Whether the line above asks for the answer: "### Final answer", "Answer:"."""
     above = lower[max(0, start - 120) : start].rstrip().rpartition("\n")[2]
-    words = [word for word in re.split(r"[\s#*_:<>()\[\]{}`|/\\-]+", above) if word]
+    words = [word for word in re.split(r"[\s,#*_:<>()\[\]{}`|/\\-]+", above) if word]
     kinds = [WORDS.get(word, 0) for word in words]
     if not words or not all(kinds) or len(words) > 9:
         return False

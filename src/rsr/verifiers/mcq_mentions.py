@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
+from rsr.verifiers.mcq_labels import WORD, Patterns, family, ordinals, patterns
 from rsr.verifiers.mcq_options import Options, plain
 from rsr.verifiers.mcq_words import WORDS
 
-_WORD = r"A-Za-z0-9À-ɏЀ-ӿ"
 _MOST = 150
 """So many places are looked at from either end of a text."""
-
-
-class Patterns(NamedTuple):
-    """How the labels of a question look. Each begins with a plain set of characters, which makes the search fast."""
-
-    alone: re.Pattern[str]
-    small: re.Pattern[str] | None
-    """In lower case: in brackets or quotes, or where a line ends."""
-    named: re.Pattern[str] | None
-    """In lower case behind "option"."""
-    last: re.Pattern[str] | None
-    """In lower case at the end of a text, or all of it."""
 
 
 class Question(NamedTuple):
@@ -39,6 +26,8 @@ class Question(NamedTuple):
     needles: tuple[tuple[str, str], ...]
     """What to look for in a text in lower case, and its label; the longest first."""
     patterns: Patterns
+    numbers: bool
+    """Whether options hold numbers, which a text may compute."""
 
 
 class Mention(NamedTuple):
@@ -60,37 +49,20 @@ class Mention(NamedTuple):
     """It is a label with its own text."""
 
 
-def prepare(reference: frozenset[str], options: Options, unknown: frozenset[str]) -> Question:
-    """A question as the functions here want it; `unknown`: the labels where there are no options."""
+def prepare(reference: frozenset[str], options: Options, unknown: frozenset[str], small: bool) -> Question:
+    """A question as the functions here want it.
+
+    `unknown`: the labels where there are no options; `small`: the labels were given in lower case.
+    """
     texts = {label: plain(text) for label, text in options.items() if len(text) > 1 or text.isdigit()}
     texts = {label: text for label, text in texts.items() if text}
-    labels = frozenset(options) or (unknown | reference)
+    labels = frozenset(options) or (family(min(reference)) or unknown) | reference
     needles = {(text, label) for label, text in texts.items()}
     needles |= {(raw, label) for label in texts if (raw := options[label].strip(" .").lower())}
     ordered = tuple(sorted(needles, key=lambda pair: (-len(pair[0]), pair)))
     several = len(reference) > 1
-    return Question(reference, options, labels, several, texts, ordered, _patterns(labels, several))
-
-
-@lru_cache(maxsize=64)
-def _patterns(labels: frozenset[str], several: bool) -> Patterns:
-    letters = "".join(sorted(label for label in labels if len(label) == 1 and label.isalpha()))
-    numbers = "|".join(sorted((label for label in labels if not label.isalpha()), key=len, reverse=True))
-    behind = (
-        rf"(?![{_WORD}^#%°²³]|_[{_WORD}{{]|\+\+|\.\s?[A-Z]\.|['’](?!d[ıiuü]r)[A-Za-z]|-[A-Za-z0-9]|[.,]\d|[–—][A-Z](?![A-Za-z])|\|[A-Z]\b"
-        rf"|\.[A-Za-z]\.|\.[a-z]|\s?[=+]\s?(?:\d|\w\b))"
-    )
-    if numbers:
-        return Patterns(re.compile(rf"(?<![{_WORD}.+*/^=-])(?:{numbers}|[{letters or '!'}]){behind}"), None, None, None)
-    small = letters.lower()
-    word = rf"(?<![{_WORD}°\\+&])(?<![{_WORD}]['’._-])[{letters}]{{1,{len(letters)}}}"
-    one = rf"[{letters}](?<![{_WORD}°\\+&].)(?<![{_WORD}]['’._–—-].)"
-    return Patterns(
-        re.compile((word if several else one) + behind),
-        re.compile(rf"[(\[{{*`\"'“$:\n=] ?([{small}])(?=[)\].:*`\"'”}}$]|\s*\Z|\s*\n)(?<![{_WORD}][*'`].)"),
-        re.compile(rf" ([{small}])(?![{_WORD}'’])"),
-        re.compile(rf"(?:\A|\b(?:is|to|ans|option|choice|answer) )([{small}])(?=[).:]|\s*\Z)"),
-    )
+    numbers = any(char.isdigit() for text in options.values() for char in text)
+    return Question(reference, options, labels, several, texts, ordered, patterns(labels, several, small), numbers)
 
 
 _TO_TEXT = re.compile(
@@ -120,25 +92,25 @@ def mentions(question: Question, text: str, lower: str) -> list[Mention]:
 
 
 def _labels(question: Question, text: str, lower: str) -> list[Mention]:
-    patterns = question.patterns
-    places = [match.span() for match in patterns.alone.finditer(text)]
-    if patterns.small and patterns.named and patterns.last:
-        small = [match.span(1) for match in patterns.small.finditer(text)]
+    looks = question.patterns
+    places = [match.span() for match in looks.alone.finditer(text)]
+    if looks.small and looks.named and looks.last:
+        small = [match.span(1) for match in looks.small.finditer(text)]
         for word in ("option", "choice", "answer"):
             at = lower.find(word + " ")
             while at >= 0:
-                match = patterns.named.match(text, at + len(word))
+                match = looks.named.match(text, at + len(word))
                 small += [match.span(1)] if match else []
                 at = lower.find(word + " ", at + 1)
         tail = max(0, len(text) - 30)
-        small += [match.span(1) for match in patterns.last.finditer(text, tail) if tail == 0 or match.start() > tail]
+        small += [match.span(1) for match in looks.last.finditer(text, tail) if tail == 0 or match.start() > tail]
         places = sorted({*places, *small}) if small else places
     if len(places) > 2 * _MOST:
         places = places[:_MOST] + places[-_MOST:]
     found = []
     for start, end in places:
         word = text[start:end]
-        if end - start > 1 and word.isalpha():
+        if end - start > 1 and word.upper() not in question.labels and word.isalpha():
             if len(set(word)) < len(word):
                 continue
             labels = frozenset(word)
@@ -146,19 +118,27 @@ def _labels(question: Question, text: str, lower: str) -> list[Mention]:
             labels = frozenset([word.upper()])
         if not labels <= question.labels or (word in "AI" and _is_word(text, end)):
             continue
+        if text[end : end + 1] == "." and start > 2 and text[start - 2] == "." and _INITIALS.match(text, start - 3):
+            continue
         if start and text[start - 1] in _OPENS and (close := _CLOSES.match(text, end)):
             end = close.end()
         found.append(Mention(start, end, labels, bare=end))
+    if question.options and (places_ := ordinals(lower, tuple(question.options))):
+        found = sorted([*found, *(Mention(start, end, frozenset([label]), bare=end) for start, end, label in places_)])
     return found
 
 
+_INITIALS = re.compile(r"[A-Z]\. [A-Z]\. [A-Z][a-z]")
 _OPENS = "([*_`\"'“{【「"
 _CLOSES = re.compile(r"[*_`\"']{0,3}[)\]】」”\"']")
 _WORDLIKE = re.compile(
     r" (?!(?:is|was|because|since|as|for|which|and|or|but|with|due|given|seems|would|can|cannot|isn|not|only|instead"
-    r"|over|rather|if|the|it|i|so|then|from|based|in|by|are|could|must|should|has|does|doesn|says|here|there|also|fits|works"
-    r"|states|best|correct|to|while|at|when|where|alone|too|remains|holds|stands|makes|matches|ist|est|es|oder|ou|und|et"
-    r"|on|o|y|u|e|ou|that|this|we|be|will|may|might|looks|appears|who|ya|doğru|değil|как|так|richtig)\b)[a-zà-ÿ]"
+    r"|over|rather|if|the|it|i|so|then|from|based|in|by|are|could|must|should|has|does|doesn|says|here|there"
+    r"|also|fits|works"
+    r"|states|best|correct|to|while|at|when|where|alone|too|remains|holds|stands|makes|matches|ist|est|es"
+    r"|oder|ou|und|et"
+    r"|nor|gives|yields|equals|leads|fails|means|misstates|contradicts|ignores|describes|refers|on|o|y|u|e|ou"
+    r"|that|this|we|be|will|may|might|looks|appears|who|ya|doğru|değil|как|так|richtig)\b)[a-zà-ÿ]"
     r"|\s[A-Z][a-z]+ed\b"
 )
 
@@ -169,7 +149,7 @@ def _is_word(text: str, end: int) -> bool:
 
 
 _PRONOUN = re.compile(r" (?!(?:is|because|since|as|or|seems|fits|works|and)\b)[a-z]|['’]")
-_EDGE_AFTER = re.compile(rf"[{_WORD}]|[.,]\d|[/^+]\w|%|['’]\w|-\w|−")
+_EDGE_AFTER = re.compile(rf"[{WORD}]|[.,]\d|[/^+]\w|%|['’]\w|-\w|−")
 _NUMBER_AFTER = re.compile(r"\s?[/^*+=−]\s?\w")
 
 
@@ -241,6 +221,7 @@ def _paired(
     question: Question, text: str, labels: list[Mention], taken: list[tuple[int, int, frozenset[str]]]
 ) -> list[Mention]:
     starts = {start: (end, own) for start, end, own in taken}
+    ends = {end for _, end, _ in taken}
     used: set[int] = set()
     found: list[Mention] = []
     waiting: list[Mention] = []
@@ -250,8 +231,8 @@ def _paired(
         if place not in starts and (article := _ARTICLE.match(text, place)):
             place = article.end()
         beside = starts.get(place) if link else None
-        if link is None or beside is None:
-            waiting.append(one)
+        if link is None or beside is None or (text[one.start - 1] == "(" and one.start - 2 in ends and "." in link[0]):
+            waiting.append(one)  # of "Mars (B). Venus ..." the label belongs to what is before it
             continue
         end, own = beside
         bare_comma = "," in link[0] or not link[0].strip() or SAYS.match(text, end) is not None

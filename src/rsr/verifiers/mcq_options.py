@@ -11,6 +11,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rsr.verifiers.mcq_labels import family
+
 Options = dict[str, str]
 
 _LETTERS = string.ascii_uppercase
@@ -115,6 +117,8 @@ def _from_text(answer: str, options: Options) -> tuple[frozenset[str], Options]:
     if text.startswith("[") and text.endswith("]"):
         text = text[1:-1].strip()
     same = [label for label, option in options.items() if option and plain(option) == plain(text)]
+    if ((label := _label(text)) in options or (not options and family(label))) and (not same or len(label) < 3):
+        return frozenset([label]), options
     one = _ONE.fullmatch(text)
     if one and (_label(one[1]) in options or (not options and one[1].isalpha())) and (len(text) < 2 or not same):
         return frozenset([_label(one[1])]), options
@@ -156,4 +160,4 @@ def _inline(text: str) -> list[tuple[str, str]]:
 
 
 def _label(label: Any) -> str:
-    return str(label).strip().strip("().:[]").upper()
+    return unicodedata.normalize("NFKC", str(label)).strip().strip("().:[]").upper()

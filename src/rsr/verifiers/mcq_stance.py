@@ -44,13 +44,23 @@ def read(mention: Mention, lower: str, floor: int) -> Read:
     front, behind = before(lower, mention.start, floor), after(lower, mention.end)
     if behind is After.MORE and not mention.text and (mention.end > mention.bare or lower[mention.end - 1] in ")]"):
         behind = After.TEXT
-    stance = _stance(mention, front, behind)
+    stance = _stance(mention, front, behind, lower, floor)
     if mention.text and stance is Stance.NONE and _affirms(mention, front, behind, lower):
         stance = Stance.WEAK
     return Read(mention, front, behind, stance)
 
 
-def _stance(mention: Mention, front: Before, behind: After) -> Stance:
+_ONLY = re.compile(
+    r"(?:\A|[.:;,!\n] ?|\b(?:so|thus|therefore|hence|that|since) )only (?:option |choice |answer "
+    r"|statement )?[(*]{0,3}\Z"
+)
+
+
+_SUBJECT = frozenset(("gives", "yields", "equals", "leads to", "means", "says", "would give", "would be"))
+"""What stands between another label and the text: "D gives 24" says nothing of the answer."""
+
+
+def _stance(mention: Mention, front: Before, behind: After, lower: str, floor: int) -> Stance:
     kinds = front.kinds
     if behind is After.OPEN:
         return Stance.NONE
@@ -59,6 +69,15 @@ def _stance(mention: Mention, front: Before, behind: After) -> Stance:
     asked_wrong = kinds & Kind.THING and kinds & Kind.LINK and kinds & (Kind.GOOD | Kind.BAD) and front.begins
     if (kinds & Kind.NO and not asked_wrong) or (kinds & Kind.BAD and not kinds & Kind.THING):
         return Stance.DENIED
+    if mention.text and front.soft and lower[floor : mention.start].strip(" *") in _SUBJECT:
+        return Stance.NONE
+    if (
+        kinds & Kind.LOOK
+        and mention.both
+        and behind is After.GOOD
+        and not kinds & ~(Kind.LOOK | Kind.FILL | Kind.LABEL)
+    ):
+        return Stance.FIRM  # "Checking option B: 15 works."
     if front.quoted or kinds & _UNREAL or front.outer & _OUTER:
         return Stance.NONE
     says = kinds & (Kind.NOUN | Kind.VERB) and not kinds & Kind.WOULD
@@ -67,10 +86,12 @@ def _stance(mention: Mention, front: Before, behind: After) -> Stance:
     if front.outer & Kind.LOOK and not says and behind is not After.GOOD:
         return Stance.NONE
     if mention.text and kinds & Kind.WOULD and not kinds & _SAYS:
-        return Stance.NONE
+        return Stance.FIRM if _THAT.search(lower, 0, mention.start) and behind is After.END else Stance.NONE
+    if behind is After.MORE and _ONLY.search(lower, max(0, mention.start - 30), mention.start):
+        return Stance.FIRM  # "Only B is a bird."
     if behind is After.GOOD:
         placed = front.begins or front.soft or kinds
-        return Stance.FIRM if placed and not kinds & Kind.WOULD else Stance.NONE
+        return Stance.FIRM if placed and (not kinds & Kind.WOULD or kinds & Kind.VERB) else Stance.NONE
     return _by_phrase(mention, front, behind)
 
 
@@ -108,24 +129,39 @@ def _by_phrase(mention: Mention, front: Before, behind: After) -> Stance:
         return Stance.FIRM
     if front.line:
         return Stance.LINE
-    if placed and kinds and not kinds & ~(Kind.ADV | Kind.FILL | Kind.LABEL) and near & (Kind.ADV | Kind.LABEL):
+    if (
+        placed
+        and kinds
+        and not kinds & ~(Kind.ADV | Kind.FILL | Kind.LABEL)
+        and (near & (Kind.ADV | Kind.LABEL) or (mention.text and kinds & Kind.ADV and behind is After.END))
+    ):
         return Stance.LINE if kinds & Kind.LABEL and not kinds & Kind.ADV else Stance.FIRM
     if front.begins and not kinds and behind is After.END:
         return Stance.LINE
     return Stance.NONE
 
 
+_THAT = re.compile(
+    r"(?:\A|[.:!\n]\s{1,2})(?:that|it|this)(?:['’]d| would) (?:have to |clearly |then )?be (?:the |an? )?[*\"“]{0,3}\Z"
+)
+"""What an answer that is an option's text begins with: "That would be the mitochondrion."."""
 _STATES = re.compile(
-    r"(?:\b(?:is|are|was|were|equals?|means?|measures?|makes?|has|gives?|needs?|uses?|called|contains?|produces?|causes?"
-    r"|becomes?|made|produced|found|located|stored|ist|est|es|è|é|sont|sind|son|sono|=|(?:written|painted|composed|discovered|invented|created|made"
+    r"(?:\b(?:is|are|was|were|equals?|means?|measures?|makes?|has|gives?|needs?|uses?|called|contains?"
+    r"|produces?|causes?"
+    r"|becomes?|made|produced|found|located|stored|ist|est|es|è|é|sont|sind|son|sono|=|(?:written|painted"
+    r"|composed|discovered|invented|created|made"
     r"|produced|caused|founded|built|led|found|located|happened|began|started|occurred|ended|place|used|measured)"
     r" (?:by|in|at|with|to measure))"
     r"(?: (?:indeed|actually|simply|clearly|also known as|that|the definition of))?(?: (?:\w+ )?(?:in|at|on|from|by))?"
-    r"(?: (?:the|an?|la|le|el|il|die|der|das))?|是|は)[\s*_`\"'“]{0,4}\Z"
+    r"(?: (?:the|an?|la|le|el|il|die|der|das))?"
+    r"(?: (?:lack|deficiency|loss|presence|absence|use|process|type|kind|form|sort|example) of(?: the| an?)?)?"
+    r"|是|は)[\s*_`\"'“]{0,4}\Z"
 )
+_WHY = (", since", ", because", ", as ", " because", " since", ", which is")
 _LONG = 25
 _IS_THE = re.compile(
-    r"[*_`\"'”]{0,3} (?:(?:is|are|was|were) (?:indeed )?(?:the|what|an?)|(?:wrote|invented|discovered|painted|composed"
+    r"[*_`\"'”]{0,3} (?:(?:is|are|was|were|has been|have been|became|remains) (?:indeed )?(?:the|what|an?)"
+    r"|(?:wrote|invented|discovered|painted|composed"
     r"|founded|proposed|developed) (?:the|an?|it|this)?)\b"
 )
 
@@ -139,7 +175,8 @@ def _affirms(mention: Mention, front: Before, behind: After, lower: str) -> bool
     ):
         return False
     if front.begins and not front.kinds & ~(Kind.FILL | Kind.SO):
-        return _IS_THE.match(lower, mention.end) is not None
+        alone = behind is After.WHY and mention.start < 5 and lower.startswith(_WHY, mention.end)
+        return alone or _IS_THE.match(lower, mention.end) is not None
     if behind not in (After.END, After.WHY) or front.quoted or lower.startswith(" or ", mention.end):
         return False
     if front.soft and front.kinds & Kind.WHY and behind is After.END and mention.end - mention.start > _LONG:

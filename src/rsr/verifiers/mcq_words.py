@@ -63,7 +63,7 @@ _KINDS: list[tuple[int, str]] = [
         claramente por tanto eso il gli la mia o os um uma minha это мой моя под литер huruf yang benar paling tepat
         het de mijn odp şıkkı şık şıkkıdır seçeneğidir seçeneği harfi هو هي أن إن الحرف रूप में chữ cái ist's und
         zwar opcja also can up got gotta q qn finale endgültige النهائية нужный bu forced đáp câu trả vậy nên dung
-        vì""",
+        vì η ο το της του την τον ang die sa az что dass daß que che що że že hogy att""",
     ),
     (
         Kind.FILL | Kind.ADV,
@@ -79,7 +79,8 @@ _KINDS: list[tuple[int, str]] = [
         cevabımız yanıt odpowiedź odpowiedzią odpowiedz odpověď odpoveď odpovědí răspuns răspunsul válasz megoldás
         ответ ответом ответы відповідь відповіддю отговор одговор απάντηση उत्तर जवाब คำตอบ ตอบ الإجابة الاجابة
         الجواب إجابة جواب إجابتي پاسخ تشوبה התשובה תשובה উত্তর உத்தர் பதில் సమాధానం જવાબ ਜਵਾਬ vastaus vastus odgovor
-        atsakymas atbilde svarið javob sagot jibu sol. exception key ответа วิธี คำตอบที่ถูกต้องคือข้อ คำตอบคือข้อ""",
+        atsakymas atbilde svarið javob sagot jibu cavab жауап erantzun პასუხი პასუხია պատասխանն պատասխանը sol.
+        exception key ответа วิธี คำตอบที่ถูกต้องคือข้อ คำตอบคือข้อ""",
     ),
     (
         Kind.FILL | Kind.LABEL,
@@ -100,13 +101,14 @@ _KINDS: list[tuple[int, str]] = [
         """is are was be becomes equals seems looks appears turns being remains named called ist sind lautet wäre est
         sont serait es son sería é são seria è sono sarebbe er är ar jest je este είναι является есть будет є هي هو
         هى है हैं होगा คือ là adalah ialah yaitu yakni dır dir dur zijn הוא היא است হল হলো হচ্ছে olan olacaktır
-        lyder = := => -> → ⇒ — – ➡ 👉 ⟹ ➜ > | ∴ ➔ คือข้อ""",
+        lyder ay és yra ir је е := = => -> → ⇒ — – ➡ 👉 ⟹ ➜ > | ∴ ➔ คือข้อ""",
     ),
     (
         Kind.VERB,
         """choose chose choosing chosen pick picks picked picking select selects selected selecting go went going opt
         opted settle settled think believe say suspect reckon conclude concluded concludes answering answered mean
-        meant vote determine determined deduce infer guessing submit mark circle wähle waehle wählen entscheide
+        meant vote money bet determine determined deduce infer guessing submit mark circle wähle waehle wählen
+        entscheide
         glaube denke choisis choisir choisissons pense crois opte elijo elegimos elige escojo selecciono marco creo
         seleccionamos escolho seleciono acho marcar assinalar scelgo seleziono penso credo kies selecteer memilih
         pilih saya memilihlah wybieram zaznaczam seçiyorum seçerim seçilmelidir выбираю выбираем выберу считаю думаю
@@ -118,7 +120,7 @@ _KINDS: list[tuple[int, str]] = [
         """makes so thus therefore hence consequently then finally ultimately overall ergo it it's that's leaves
         leaving leave left must should summary short elimination deduction process hope meaning means i.e ie namely
         i.e. giving gives gets get obtain obtained yields there's must've here's demnach ergibt folgt muss bleibt
-        donc ainsi c'est conclusion alors c'est-à-dire reste entonces luego así pues queda debe ser quindi dunque
+        donc ainsi c'est conclusion alors c'est-à-dire reste entonces luego así pues decir queda debe ser quindi dunque
         perciò pertanto rimane deve essere portanto logo então assim resta dus daarom wynika więc zatem dlatego yani
         dolayısıyla sonuç olarak böylece значит следовательно итак таким образом поэтому остаётся остается отже тому
         لذلك إذن إذا وبالتالي بالتالي اذن इसलिए अतः तो ดังนั้น vậy nên jadi maka sehingga dengan demikian αρα άρα
@@ -162,6 +164,7 @@ _KINDS: list[tuple[int, str]] = [
         Kind.FILL | Kind.GOOD,
         """correct correctly right best true valid accurate appropriate suitable proper exact fits fit fitting works
         work holds hold remaining remain stands does consistent satisfies satisfy satisfied better winner supported
+        closest strongest safest likeliest
         matches match makes sense preferable aligns applies reasonable logical ok okay definitive complete preferred
         desired precise richtig richtige richtigen korrekt korrekte zutreffend stimmt bonne bon correcte juste
         exacte vraie vrai correcta correcto correctas verdadera verdadero cierta válida adecuada corretta corretto
@@ -170,7 +173,9 @@ _KINDS: list[tuple[int, str]] = [
         правильная правильно правильной правильна правильною вірна правильний верен σωστή σωστό सही सत्य صحيحة صحيح
         صحيحًا الصحيحة الصحيح الأصح الأنسب doğru doğrudur doğrusu đúng ถูก ถูกต้อง ที่ถูกต้อง správná správně rätt
         riktig riktigt korrekta corect corectă helyes betul benar tepat נכונה הנכונה נכון صحیح درست সঠিক required
-        intended wanted accurately definite""",
+        intended wanted accurately definite sahihi tamang tama oikea točan točna tačan tačna pravilen pravilna teisingas
+        pareizā õige düzgün дұрыс правилният правилно சரியான సరైన बरोबर સાચો ਸਹੀ zuzena სწორი ճիշտ korrekte to'g'ri
+        správný σωστός správnou helyesen poprawne""",
     ),
     (
         Kind.BAD,
@@ -196,7 +201,7 @@ _KINDS: list[tuple[int, str]] = [
         considering given thanks unlike compared despite and-so meaning making but with without and from through
         weil da denn wegen obwohl car parce puisque comme porque ya pues dado perché poiché pois já omdat want
         ponieważ bo так потому поскольку karena sebab vì bởi çünkü لأن क्योंकि เพราะ eftersom fordi deoarece mert
-        followed per rather instead so hence thus therefore""",
+        weighing judging followed per rather instead so hence thus therefore""",
     ),
     (
         Kind.BUT,
@@ -230,17 +235,48 @@ for _kind, _words in _KINDS:
         _word = unicodedata.normalize("NFKC", _word)
         WORDS[_word] = WORDS.get(_word, 0) | _kind
 
+CONNECTS = frozenset(
+    [
+        "so",
+        "thus",
+        "therefore",
+        "hence",
+        "donc",
+        "daher",
+        "quindi",
+        "entonces",
+        "portanto",
+        "because",
+        "since",
+        "while",
+        "whereas",
+    ]
+)
+"""After these a clause begins."""
+PAIRS = frozenset(
+    (
+        ("looking", "for"),
+        ("looking", "again"),
+        ("looking", "back"),
+        ("looking", "closer"),
+        ("no", "doubt"),
+        ("could", "only"),
+        ("can", "only"),
+    )
+)
+"""Two words that say nothing together."""
+
 EAST_BEFORE = re.compile(
     r"(?P<no>不是|不选|不選|不应?选|并非|不對|不)|(?P<maybe>可能)|(?P<if>如果|若|假设|假如|假設|もし|만약)"
     r"|(?P<noun>正しい(?:選択肢|のは|答え)|올바른\s?(?:선택지|답|것)|선택지|正确选项|正確選項|正确的?(?:是|选择)|正確的是|答案|正解|正答|答え|解答|回答|정답|답)"
-    r"|(?P<label>选项|選項|選択肢|보기)|(?P<verb>选择|選擇|选|選|認為|认为)|(?P<fill>저는|나는|本题|私は|我)|(?P<so>所以|因此|故|综上|即|则|而是|应该是|따라서|그러므로|よって|したがって|就是|只有|剩下)"
+    r"|(?P<label>选项|選項|選択肢|보기)|(?P<verb>选择|選擇|选|選|認為|认为)|(?P<fill>저는|나는|本题|私は|我)|(?P<so>所以|因此|故|综上|即|则|而是|应该是|따라서|그러므로|よって|したがって|就是|只有|剩下|ではなく|じゃなく|아니라|残る|残った|残りの|나머지|남은)"
 )
 """What a word of Chinese, Japanese or Korean before a label contains."""
 
 EAST_BEHIND = re.compile(
     r"\s{0,2}(?:(?:选项|選項|项|項|選|选|が|は|를|을|이|가|는|은|番|번|都|均|也|的说法|说法|两项|是|为|為|의|的|、|也都|全都|皆)\s?){0,3}(?:"
     r"(?P<bad>不正确|不正確|不对|不對|不符|不是|错|錯|误|有误|不选|ではな|じゃな|正しくな|不正解|正解では|正解じゃ|정답이?\s?아|誤り|誤っ|間違|아니|아닙|틀|오답|맞지)"
-    r"|(?P<good>正确|正確|对的?|對|答案|正解(?!では|じゃ)|正しい|正しく|정답(?!이?\s?아)|옳|選び|選択し|선택|고르|맞|최선|最佳|最合适|最適|符合|だと思|と思|と考え)"
+    r"|(?P<good>正确|正確|对的?|對|答案|答え(?!では|じゃ)|正解(?!では|じゃ)|正しい|正しく|정답(?!이?\s?아)|옳|選び|選択し|선택|고르|맞|최선|最佳|最合适|最適|符合|だと思|と思|と考え)"
     r"|(?P<open>吗|嗎|还是|還是|か)"
     r"|(?P<end>입니다|이다|이에요|예요|です|だ|である|となり|になり|로|。|$|,))"
 )
