@@ -94,10 +94,16 @@ def rates(cases: list[Pair], said: list[bool]) -> tuple[float, float, float]:
     return 1 - (negatives + positives) / 2, positives, negatives
 
 
+def _reference(row: dict[str, object]) -> object:
+    """A reference of a row: its answer, or the first of those that it gives or mentions."""
+    given = row.get("right") or row.get("others")
+    return row["answer"] if "answer" in row else given[0] if isinstance(given, list) and given else "A"
+
+
 def choices(seconds: float = 2.0) -> float:
     """Verdicts of `mcq-rlvr` per second of CPU time."""
     check = rsr.verifiers.get("mcq-rlvr")
-    table = [(row["response"], row["answer"], row.get("choices")) for row in rows("mcq.jsonl") if "answer" in row]
+    table = [(row["response"], _reference(row), row.get("choices")) for row in rows("mcq.jsonl")]
     count, started = 0, time.process_time()
     while time.process_time() - started < seconds:
         for response, answer, options in table:
