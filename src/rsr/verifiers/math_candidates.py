@@ -85,6 +85,7 @@ _UNIT_AFTER = re.compile(
 _BULLETS = re.compile(
     r"(?:[^\n:]{0,80}:[ \t*_]*\n)?((?:\s{0,8}(?:[-*•]|\d{1,2}[.)])[ \t]{1,8}[^\n]{1,80}(?:\n|\Z)){2,12})"
 )
+_STEP = re.compile(r"(?!\\?[a-zA-Z]\w{0,3}(?:_\{?\w{1,4}\}?)?(?:\(\w\))?\s?=)[^=]*=")  # 2x + 3 = 15
 _BULLET = re.compile(r"(?m)^\s{0,8}(?:[-*•]|\d{1,2}[.)])[ \t]{1,8}")
 
 
@@ -107,7 +108,7 @@ def formula_of(match: re.Match[str]) -> str:
 
 
 def bulleted(text: str, at: int) -> str | None:
-    """The values of a list with bullets at a position, its heading apart; None where an item is no plain value."""
+    """The values of a list at a position, of steps the last; None where an item is no plain value."""
     match = _BULLETS.match(text, at)
     if match is None:
         return None
@@ -115,7 +116,8 @@ def bulleted(text: str, at: int) -> str | None:
     formulas = [FORMULA.fullmatch(item) for item in items]
     if not all(formula or _NUMBER.fullmatch(item) for formula, item in zip(formulas, items, strict=True)):
         return None
-    return ", ".join(formula_of(formula) if formula else item for formula, item in zip(formulas, items, strict=True))
+    values = [formula_of(formula) if formula else item for formula, item in zip(formulas, items, strict=True)]
+    return values[-1] if any(map(_STEP.match, values)) else ", ".join(values)
 
 
 def with_unit(text: str, end: int) -> int:

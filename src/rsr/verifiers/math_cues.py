@@ -58,7 +58,7 @@ NO_VALUE = re.compile(
 GAVE_UP = re.compile(
     r"\b(?:i|we) (?:(?:was|were|am|are) (?:unable|not able)|(?:have )?failed|can(?:not|['’]t)|could(?: not|n['’]t))"
     r" (?:to )?(?:determine|find|solve|work out|figure out|compute|calculate|complete|finish)\b"
-    r"(?! (?:any|an)?(?:other|more|further|larger|smaller|better))",
+    r"(?= (?:it|this|the(?! (?:individual|separate|other|exact))|an (?:answer|exact)|a (?:value|solution))\b|[.!]|\Z)",
     re.I,
 )
 """A sentence that says there is no answer."""
