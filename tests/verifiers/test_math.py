@@ -104,6 +104,12 @@ def test_nothing_hangs_or_crashes(text):
         "12cm ",
         "5 in 6 chance ",
         "is the answer, but only ",
+        "Answer:\n- 5\n",
+        "**5**\n\n",
+        "Check: 5\n",
+        "isn't 5 but ",
+        "(Not 5.) ",
+        "√5",
     ],
 )
 def test_junk_takes_milliseconds(unit):

@@ -36,7 +36,7 @@ class _Pair(NamedTuple):
 class Math:
     """Mathematics: reads the final answer out of a response and compares it with the reference, exactly."""
 
-    version = "4"
+    version = "5"
     reads_metadata = False
     isolated = True
 

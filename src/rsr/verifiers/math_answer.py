@@ -13,11 +13,12 @@ from typing import NamedTuple
 from rsr.verifiers import math_cues as cues
 from rsr.verifiers import math_said as said
 from rsr.verifiers.math_boxes import MATHEMATICAL, boxed, field, first_turn
-from rsr.verifiers.math_candidates import BOLD, FORMULA, SPELLED, formula_of, spelled, with_unit
+from rsr.verifiers.math_candidates import BOLD, FORMULA, SPELLED, bulleted, formula_of, spelled, with_unit
 from rsr.verifiers.math_parts import parts_by_letter
 from rsr.verifiers.math_prose import first_value, last_value, value_before
 from rsr.verifiers.math_results import NUMBER, result_at, which_is
 from rsr.verifiers.math_text import levelled
+from rsr.verifiers.math_units import unit as unit_of
 
 
 class Answer(NamedTuple):
@@ -31,7 +32,7 @@ class Answer(NamedTuple):
 _NUMBER = re.compile(r"(?<![\w.])" + NUMBER)
 _STOP = re.compile(
     r"(?:[,.;!?]?\s+|\b)(?:because|since|(?<=, )as|as (?:the|we|it|there|above|before|[a-z]{3,12}ed|found|shown)\b"
-    r"|which"
+    r"|which|i\.e"
     r"|where|when|so|for|given|based|after|by|from|if"
     r"|but|however|rather than|instead of|as opposed to|whereas|while|though|although|that|in this|in the"
     r"|per the|making|meaning|rounded|considering|using|with|not)\b"
@@ -48,6 +49,9 @@ _REMARK = re.compile(  # 7 (3 + 4 = 7), 7 (seven)
 )
 _ALSO = re.compile(rf"\s\((?:or|i\.e\.|=)\s?({NUMBER})\)\Z")  # 0.75 (or 3/4)
 _REPEATED = re.compile(rf"[a-zA-Z-]{{3,}}(?:\s[a-zA-Z-]{{3,}}){{0,4}}\s\(({NUMBER})\)\Z")  # forty-two (42)
+_CONVERTED = re.compile(
+    rf"({NUMBER}) ?([a-zA-Z°/²³]{{1,12}}) \((?:or |i\.e\.,? |= ?)?({NUMBER}) ?([a-zA-Z°/²³]{{1,12}})\)\Z"
+)  # 2 km (2000 m)
 _MORE_NUMBERS = re.compile(rf"(?:[\s,]{{1,3}}(?:and |or )?{NUMBER}){{1,20}}\Z")  # 2, 3 and 5
 _SECOND_PART = re.compile(r"\s[a-zA-Z]{1,12},?(?: and)? \d")  # 5 hours and 30 minutes
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
@@ -69,7 +73,7 @@ def final_answer(text: str, kind: str = "") -> Answer | None:
     given = field(text)
     if given:
         return Answer(_first_expression(given) or given, True)
-    given = _committed(text) or parts_by_letter(text) or _whole(text) or _weak(text, kind)
+    given = _committed(text) or parts_by_letter(text) or _whole(text) or _headline(text) or _weak(text, kind)
     return Answer(_trimmed(given), False) if given and given.strip() else None
 
 
@@ -135,7 +139,7 @@ def _phrase(text: str, start: int, strong: bool) -> tuple[str, int] | None:
         if cues.UNREAL.search(text, max(0, match.start() - 60), match.start()):
             continue
         at = match.end()
-        if _supposed(text, match):
+        if _supposed(text, match) or cues.NO_VALUE.match(text, at):
             continue
         if match["denied"]:
             instead = cues.LATER.search(text, at, min(len(text), at + 200))
@@ -145,7 +149,7 @@ def _phrase(text: str, start: int, strong: bool) -> tuple[str, int] | None:
         adverbs = cues.ADVERBS.match(text, at)
         at = adverbs.end() if adverbs else at
         at += 2 if text.startswith("**", at) and not BOLD.match(text, at) else 0
-        result = result_at(text[at : at + 200])
+        result = bulleted(text, at) or result_at(text[at : at + 200])
         if result:
             return result, at
         given = _first_expression(text[at : at + 600].lstrip())
@@ -250,6 +254,9 @@ def _number_with(head: str, number: re.Match[str]) -> str:
     """A number with what belongs to it: its unit, more numbers, the rest of its expression."""
     if _REMARK.match(head, number.end()) or re.match(r":\s+[^\d\s]", head[number.end() :]):
         return number[0]
+    twice = _CONVERTED.fullmatch(head)
+    if twice and unit_of(twice[2]) and unit_of(twice[4]):
+        return f"{twice[1]} {twice[2]} or {twice[3]} {twice[4]}"
     other = _ALSO.match(head, number.end())
     if other:
         return f"{number[0]}, {other[1]}"
@@ -280,6 +287,23 @@ def _formulas(text: str, formula: re.Match[str]) -> str:
 
 
 # --- bare expressions
+
+_HEADLINE = re.compile(r"\s*\*\*([^*\n]{1,60})\*\*\.?\s*\n\s*\n")
+_NUMBERED = re.compile(r"\d+[.):]\s")
+
+
+def _headline(text: str) -> str | None:
+    """The value in bold that a response begins with, where what follows only explains it."""
+    match = _HEADLINE.match(text)
+    if match is None or _NUMBERED.match(match[1]) or not MATHEMATICAL.match(match[1]) or _VERBS.search(match[1]):
+        return None
+    rest = text[match.end() :]
+    if any(re.search(r"\d", bold[0]) for bold in BOLD.finditer(rest)):
+        return None
+    if any(cues.CONCLUDES.match(sentence) for sentence in re.split(r"(?<=[.!?])\s+|\n\s*", rest)):
+        return None
+    return _first_expression(match[1])
+
 
 _IS = re.compile(
     r"\d[\"'” ]{0,2} (?:is|are|equals?|makes?|gives?|es|son|est|font|fait|ist|sind|ergibt|macht|fa"

@@ -39,9 +39,13 @@ _LATEX = re.compile(  # without dollars
     rf"(?<![\w$\\{{}}])(?:[-−+(\[]{{0,2}}[\w.]{{1,8}}[ ^_*=+-]{{0,3}}){{0,3}}[-−+(\[]?{_COMMAND}"
     rf"(?:{_GROUP}|[\w^+*/=,|)\](\[-]|{_COMMAND}|\.\d|\s(?=[-+*=\\(\d]|[a-zA-Z]\b)){{0,200}}"
 )
+_ROOT = re.compile(r"(?<![\w.])[-−]?\d{0,6}√(?:\d+(?:\.\d+)?|\([^()\n]{1,40}\))(?!\w)")
 _CLOCK = re.compile(r"(?<![\w:.])\d{1,2}(?::\d{2}){1,2}\s?[ap]\.?m\b\.?", re.I)
 _MIXED = re.compile(r"(?<![\w./])[-−]?\d{1,9}\s\d{1,4}/\d{1,4}(?![\w/])")
-_RATIO = re.compile(r"(?<![\w.:])\d+(?:\.\d+)?(?:\s?:\s?\d+(?:\.\d+)?){1,3}(?![\w:])|(?<=is )\d+ to \d+(?!\w)")
+_RATIO = re.compile(
+    r"(?<![\w.:])\d+(?:\.\d+)?(?:\s?:\s?\d+(?:\.\d+)?){1,3}(?![\w:])"
+    r"|(?:(?<=is )|(?<=are )|(?<=odds of )|(?<=ratio of ))\d+ to \d+(?!\w)"
+)
 _EXCEPT = re.compile(r"\bexcept (?:for |when |at )?\$?\Z")
 _OUT_OF = re.compile(r"(?<![\w.])(\d{1,9}) out of (?:every )?(\d{1,9})(?=[.,;!]?(?:\s|\Z))(?! [a-z])")
 _ONE_IN = re.compile(r"(?<![\w.])(\d{1,9}) in (?:every )?(\d{1,9})(?=[.,;!]?(?:\s|\Z))")
@@ -78,6 +82,13 @@ _UNIT_AFTER = re.compile(
 )
 
 
+_BULLETS = re.compile(
+    r"(?:[^\n:]{0,80}:[ \t*_]*\n)?((?:\s{0,8}(?:[-*•]|\d{1,2}[.)])[ \t]{1,8}[^\n]{1,80}(?:\n|\Z)){2,12})"
+)
+_STEP = re.compile(r"(?!\\?[a-zA-Z]\w{0,3}(?:_\{?\w{1,4}\}?)?(?:\(\w\))?\s?=)[^=]*=")  # 2x + 3 = 15
+_BULLET = re.compile(r"(?m)^\s{0,8}(?:[-*•]|\d{1,2}[.)])[ \t]{1,8}")
+
+
 class Candidate(NamedTuple):
     """A value that a sentence names."""
 
@@ -94,6 +105,19 @@ def formula_of(match: re.Match[str]) -> str:
         rows = [row for row in re.split(r"\\\\(?:\[[^\]]{0,8}\])?", content) if re.search(r"\w", row)]
         content = rows[-1].replace("&", " ") if rows else content
     return content.strip()
+
+
+def bulleted(text: str, at: int) -> str | None:
+    """The values of a list at a position, of steps the last; None where an item is no plain value."""
+    match = _BULLETS.match(text, at)
+    if match is None:
+        return None
+    items = [item.strip(" .,;*\n") for item in _BULLET.split(match[1])[1:]]
+    formulas = [FORMULA.fullmatch(item) for item in items]
+    if not all(formula or _NUMBER.fullmatch(item) for formula, item in zip(formulas, items, strict=True)):
+        return None
+    values = [formula_of(formula) if formula else item for formula, item in zip(formulas, items, strict=True)]
+    return values[-1] if any(map(_STEP.match, values)) else ", ".join(values)
 
 
 def with_unit(text: str, end: int) -> int:
@@ -130,6 +154,7 @@ def candidates(clause: str) -> list[Candidate]:
         _MIXED,
         _COMMA,
         _EXPRESSION,
+        _ROOT,
         _ATTACHED,
         _NUMBER,
     ):

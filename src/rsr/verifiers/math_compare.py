@@ -51,16 +51,19 @@ def equal(gold: str, given: str, algebra: Equal | None = None) -> bool | None:
     if one.name and other.name and ("\\equiv" in gold) != ("\\equiv" in given):
         return False
     if one.name and other.name and one.name != other.name and "=" in gold and "=" in given:
-        return _same_body(one, other, algebra) is True and _same_name(one.name, other.name)
+        return _same_body(one, other, algebra) if _same_name(one.name, other.name) else False
     if bool(one.name) != bool(other.name) and "=" in one.body + other.body and "=" in gold and "=" in given:
         return None if algebra is None else algebra(gold, given)
     return _same_body(one, other, algebra)
 
 
 def _same_name(one: str, other: str) -> bool:
-    """`x` and `x_1` may be the same, `x_1` and `x_2` not."""
+    """`x` and `x_1` may be the same, as `y` and `y(t)`; `x_1` and `x_2` not."""
     first, second = _bare(one), _bare(other)
-    return first == second or first.partition("_")[0] == second or second.partition("_")[0] == first
+    return first == second or _STEM.split(first)[0] == second or _STEM.split(second)[0] == first
+
+
+_STEM = re.compile(r"_|\([a-z]\)\Z")
 
 
 _BY = re.compile(r"\s?\\times\s?|\sby\s|\sx\s")
@@ -93,7 +96,7 @@ def _other_reading(gold: str, given: str) -> tuple[str, str] | None:
             letter, rest = label[1] or label[3] or label[4], label[2] or label[5]
             new = letter if partner.strip("() .").removeprefix("\\text{(").rstrip(")}") == letter else rest
         elif "," in text and _COMMA_DECIMAL.fullmatch(body := parsed(text).body) and is_number(partner):
-            new = body.replace(".", "").replace(" ", "").replace(",", ".") + text[len(body) :]
+            new = text.replace(body, body.replace(".", "").replace(" ", "").replace(",", "."))
         changed = changed or new != text
         texts.append(new)
     return (texts[0], texts[1]) if changed else None
@@ -158,7 +161,7 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
 
 def _whole(side: Expression, partner: Expression) -> str:
     """A body with its percent sign, and against a list with its unit."""
-    unit = f" {side.unit}" if side.unit and "," in partner.body else ""
+    unit = f" {side.unit}" if side.unit and ("," in partner.body or " or " in partner.body) else ""
     return f"{side.body}%" if side.percent else side.body + unit
 
 
@@ -255,7 +258,7 @@ def _words(gold: str, given: str) -> bool | None:
         return None if may_be_products and not same else same
     if plain[0] and len(first) > 3 and not _is_product(first):
         return False if exact(given) is not None else None
-    if len(re.findall(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}", _TEXT.sub("", given))) >= 3:
+    if len(re.findall(r"(?<![\\a-zA-Z])(?<!n\{)(?<!d\{)[a-zA-Z]{3,}", _TEXT.sub("", given))) >= 3:
         if all(map(is_number, math_parts.parts_of(given)[1])):
             return None
         return False  # a sentence

@@ -48,6 +48,28 @@ LATER = re.compile(
 )
 """What the right answer follows after one was denied: `not 14 but`."""
 
+NO_VALUE = re.compile(
+    r"\s*(?:thus |therefore |now |indeed |also )?"
+    r"(?:verified|confirmed|checked|valid|correct|consistent|complete)[\s*]*[.!✓]",
+    re.I,
+)
+"""What a phrase says about an answer that was given before: `The solution is verified.`"""
+
+GAVE_UP = re.compile(
+    r"\b(?:i|we) (?:(?:was|were|am|are) (?:unable|not able)|(?:have )?failed|can(?:not|['’]t)|could(?: not|n['’]t))"
+    r" (?:to )?(?:determine|find|solve|work out|figure out|compute|calculate|complete|finish)\b"
+    r"(?= (?:it|this|the(?! (?:individual|separate|other|exact))|an (?:answer|exact)|a (?:value|solution))\b|[.!]|\Z)",
+    re.I,
+)
+"""A sentence that says there is no answer."""
+
+RATHER = re.compile(
+    r"(?:\b(?:is|are|was|were)(?: not\b|n['’]t\b))(?! (?:only|just|merely))[^.!?]{1,80}?,?\sbut\s"
+    r"(?:rather |actually |in fact )?(?=[$*]{0,3}[-−]?\d)",
+    re.I,
+)
+"""What comes before the right value: `isn't 24 but`."""
+
 INVERSE = re.compile(
     r"\b(?:is|are|as|be) (?:therefore |thus |indeed |then )?(?:the|our|my) (?:final |correct |right |desired "
     r"|required )?(?:answers?|solution)\b",
@@ -60,7 +82,7 @@ UNREAL = re.compile(
     r"|thought|said"
     r"|say|guess(?:ed)?)|thought|don['’]t think|not|wrong|incorrect|naive|tempting|previous|initial|another"
     r"|intermediate"
-    r"|partial|wrong final|student['’]s|possible|alternative|mistaken|common)\b(?: that)?)"
+    r"|partial|wrong final|student['’]s|possible|alternative|mistaken|common|other|further)\b(?: that)?)"
     r"[\s*_]{0,3}(?:the |our |my |final |correct ){0,3}\Z",
     re.I,
 )
@@ -75,7 +97,8 @@ ADVERBS = re.compile(
     r"|equal to|given by|as follows|going to be|also|still|actually|probably|definitely|only|obviously|evidently"
     r"|certainly|surely|precisely|roughly|in fact|really|truly|again|the|a total of|found to be"
     r"|(?:number|value|expression|sum|fraction|interval|set|point|ordered pair|pair|equation|function"
-    r"|matrix)(?! of\b)|daher|also|donc|por lo tanto)\b,?)*+",
+    r"|matrix)(?! of\b)|daher|also|donc|por lo tanto"
+    r"|la coppia|le couple|das paar|het paar|la pareja|[eo]l? par(?: ordenado)?)\b,?)*+",
     re.I,
 )
 """What may stand between a phrase and its answer."""
@@ -151,6 +174,11 @@ CHECKS = re.compile(
     re.I,
 )
 """A sentence that works backwards, or only talks to the reader."""
+
+CHECKED = re.compile(
+    r"\n\s*[*_#>]{0,4}\s?(?:(?:double-?)?check|verification|sanity check)\b(?:(?!\n\s*\n)[\s\S])*", re.I
+)
+"""A paragraph that works backwards."""
 
 PREMISE = re.compile(
     r"\A\s*(?:since|as|because|when|if|given that|given)\b.*?,\s(?=(?:the|there|we|it|he|she|they|you|this|each"

@@ -90,8 +90,11 @@ def nested(text: str) -> str:
 
 def cells(text: str) -> list[list[str]] | None:
     """The rows of a matrix; None: it is none."""
-    match = _MATRIX.fullmatch(text.strip())
-    if match is None:
+    text = text.strip()
+    if text[:1] + text[-1:] in ("()", "[]"):
+        text = text[1:-1].strip()
+    match = _MATRIX.fullmatch(text)
+    if match is None or "\\begin" in match[2]:
         return None
     rows = [row for row in re.split(r"\\\\|\\cr", match[2]) if row.strip()]
     return [[cell.strip() for cell in row.split("&")] for row in rows] or None

@@ -12,6 +12,7 @@ from rsr.verifiers import math_cues as cues
 from rsr.verifiers import math_said as said
 from rsr.verifiers.math_candidates import BOLD, FORMULA, SPELLED, Candidate, candidates, with_unit
 from rsr.verifiers.math_results import NUMBER, last_sum, result_in, speaks_of_sum
+from rsr.verifiers.math_text import closing
 
 _SENTENCES = re.compile(
     r"(?<=[.!?。！？])(?=\s|[A-Z\u4e00-\u9fff])(?<!\b[A-Zv]\.)(?<!\bvs\.)(?<!\bapprox\.)(?<!\b[ap]\.m\.(?=\s[a-z]))|\n"
@@ -29,6 +30,7 @@ _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 _COMMITTED = 3
 _WHERE = re.compile(r"\b(?:at|when|where|for|if|let|with)[\s$]*\Z", re.I)
 _INSIDE = re.compile(r"[a-zA-Z\d] \([^()]*\Z")
+_OTHERS = re.compile(r"\s*(?:and\s)?(?:all|every|any)\s(?:further|others?)\b", re.I)
 _COMPARISON = re.compile(
     rf"\s*{NUMBER}(?:{cues.COMPARES.pattern}|\s(?:of|out of) (?:them|these|those|which|whom)\s(?:is|are|was|were)\b)",
     re.I,
@@ -37,18 +39,21 @@ _COMPARISON = re.compile(
 
 def last_value(text: str) -> str | None:
     """The value of the last sentence that concludes, or None."""
-    sentences = _sentences(text[-1500:])[-7:]
+    sentences = _sentences(_unchecked(text[-1500:]))[-7:]
     for at in range(len(sentences) - 1, -1, -1):
         sentence = sentences[at]
+        if cues.GAVE_UP.search(sentence) and " but " not in sentence:
+            return None
+        rather = cues.RATHER.search(sentence)
+        if rather:
+            return _value(sentence[rather.end() :]) or None
+        if _aside(sentence) and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
+            continue
         doubtful = cues.DOUBT.search(sentence) is not None and not cues.GUESS.search(sentence)
         if not re.search(r"[\d$\\]", sentence) and not SPELLED.search(sentence):
             named = said.word_of(sentence, "word") if cues.CONCLUDES.match(sentence) else None
-            word = (
-                None
-                if doubtful
-                else said.polar(sentence) or said.predicate(sentence) or said.nothing(sentence) or named
-            )
-            if word:
+            word = said.polar(sentence) or said.predicate(_main(sentence)) or said.nothing(sentence) or named
+            if word and not doubtful:
                 return word
             continue
         if cues.CHECKS.match(sentence) and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
@@ -64,6 +69,28 @@ def last_value(text: str) -> str | None:
         if found is not None:
             return found or None
     return None
+
+
+def _unchecked(text: str) -> str:
+    """A text without paragraphs that only check, where something comes before them."""
+
+    def kept(match: re.Match[str]) -> str:
+        concludes = any(cues.CONCLUDES.match(sentence) for sentence in _SENTENCES.split(match[0]))
+        return match[0] if concludes or not re.search(r"\d", text[: match.start()]) else "\n"
+
+    return cues.CHECKED.sub(kept, text)
+
+
+def _aside(sentence: str) -> bool:
+    """Whether a sentence stands in brackets as a whole: `(Of this, $628.89 is interest.)`."""
+    bare = sentence.strip()
+    return re.match(r"\([A-Z][a-z]", bare) is not None and closing(bare, 0) == len(bare.rstrip(".")) - 1
+
+
+def _main(sentence: str) -> str:
+    """A sentence without what it presupposes."""
+    premise = cues.PREMISE.match(sentence)
+    return sentence[premise.end() :] if premise else sentence
 
 
 def _sentences(text: str) -> list[str]:
@@ -121,7 +148,7 @@ def _value(sentence: str) -> str | None:
     for clause in reversed(clauses):
         reason = cues.REASON.search(clause)
         told = clause[: reason.start()] if reason else clause
-        if len(clauses) > 1 and _COMPARISON.match(clause):
+        if len(clauses) > 1 and (_COMPARISON.match(clause) or _OTHERS.match(clause)):
             continue
         word = said.predicate(clause) or (_polar(clause) if clause is clauses[0] else None)
         if word:

@@ -33,7 +33,9 @@ _PREDICATE = re.compile(
 )
 _ON_DAY = re.compile(rf"\bon (?:an? )?({_DAY})[\s.!]*\Z", re.I)
 _CAPITALS = re.compile(r"[0-9A-Z]{2,}")
-_POLAR = re.compile(r"\A[\s*_#>]*(yes|no)\b[*_]*(?=[,.!;:]|\s?[-—–]|\s*\Z)", re.I)
+_POLAR = re.compile(
+    r"\A[\s*_#>]*(?:(?:so|thus|therefore|hence),?\s[*_]*)?(yes|no)\b[*_]*(?=[,.!;:]|\s?[-—–]|\s*\Z)", re.I
+)
 _CLAIM = re.compile(r"\b(?:is|are|was)\s(?:indeed |actually |therefore )?\**(true|false)\b", re.I)
 _NAMED = re.compile(
     r"\b(?:is|are|was|were|be|in|on|by|goes to)\s+(?:(?:the|a|an)\s)?"

@@ -51,6 +51,7 @@ _BRACKETS = {
 }  # fmt: skip
 _Replacement = str | Callable[[re.Match[str]], str]
 _RENAMED: tuple[tuple[re.Pattern[str], _Replacement], ...] = (
+    (re.compile(r"\\\\\s?\[-?[\d.]{1,6}\s?(?:pt|em|ex|mm|cm|in|bp)\]"), r"\\\\ "),
     (re.compile(r"\\[dtc]frac(?![a-zA-Z])"), r"\\frac"),
     (re.compile(r"\\(?:leq|leqslant|le)(?![a-zA-Z])"), r"\\le "),
     (re.compile(r"\\(?:geq|geqslant|ge)(?![a-zA-Z])"), r"\\ge "),
