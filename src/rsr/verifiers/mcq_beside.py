@@ -47,6 +47,9 @@ _NUMBERS = frozenset(("q", "qn", "question", "problem"))
 _PLAUSIBLE = frozenset(("plausible", "possible", "attractive", "probability"))
 
 
+_ELLIPSIS = re.compile(r"\.{3}[ *_(\[]{0,8}\Z")
+
+
 class Before(NamedTuple):
     """What was read before a label, back to where its clause begins or to a word that isn't known."""
 
@@ -68,8 +71,11 @@ class Before(NamedTuple):
 def before(lower: str, start: int, floor: int) -> Before:
     """Reads backwards from a label; `floor`: where the label before it ends."""
     begin = max(floor, start - _FAR)
+    near = start - 2
+    if lower.find("...", max(begin, start - 12), start) >= 0 and (dots := _ELLIPSIS.search(lower, begin, start)):
+        near = dots.start()
     for mark in (". ", "\n", "? ", "! ", "; "):  # most of the far words are of other sentences
-        begin = max(begin, lower.rfind(mark, begin, max(begin, start - 2)))
+        begin = max(begin, lower.rfind(mark, begin, max(begin, near)))
     forced = lower.find("if ", begin, start) >= 0 and _FORCED.search(lower, begin, start)
     begin = forced.end() if forced else begin
     if start and lower[start - 1] == '"' and (key := _KEY.search(lower, begin, start)):
@@ -186,6 +192,8 @@ def _kind(clause: Sequence[str], at: int, comma: bool) -> int:
         return Kind.SO
     if token == "you" and following in ("answered", "chose", "picked", "selected", "said", "chosen", "wrote"):
         return Kind.DOUBT
+    if token == "other" and last == "the" and following == ":":
+        return Kind.FILL
     if token == "one" and last and last not in WORDS:  # "the red one"
         return 0
     if token == "example" and following == "of":  # "this is an example of ..."
@@ -335,6 +343,9 @@ def _words(tokens: Sequence[str], at: int, text: bool) -> After:
         kind = _kind(tokens, at, False)
         if token == "?":
             return After.OPEN
+        if token == "-" and kinds & Kind.GOOD and at + 1 < len(tokens) and tokens[at - 1] in ("best", "well"):
+            at += 1  # "the best-supported one"
+            continue
         if not kind or token in _ENDS or token in ":,–—=|":
             break
         if kind & Kind.DOUBT and kinds & Kind.GOOD and not kinds & Kind.LINK:

@@ -78,12 +78,15 @@ def _stance(mention: Mention, front: Before, behind: After, lower: str, floor: i
         and not kinds & ~(Kind.LOOK | Kind.FILL | Kind.LABEL)
     ):
         return Stance.FIRM  # "Checking option B: 15 works."
+    if kinds & Kind.MATCH and lower.find("would instead", max(floor, mention.start - 60), mention.start) >= 0:
+        return Stance.NONE  # "That would instead correspond to option D."
     if front.quoted or kinds & _UNREAL or front.outer & _OUTER:
         return Stance.NONE
     says = kinds & (Kind.NOUN | Kind.VERB) and not kinds & Kind.WOULD
     if front.outer & Kind.IF and not (front.soft and says):
         return Stance.NONE
-    if front.outer & Kind.LOOK and not says and behind is not After.GOOD:
+    stated = mention.both and kinds & Kind.LINK and behind is After.END  # "The best next step is **B. Start insulin**."
+    if front.outer & Kind.LOOK and not says and behind is not After.GOOD and not stated:
         return Stance.NONE
     if mention.text and kinds & Kind.WOULD and not kinds & _SAYS:
         return Stance.FIRM if _THAT.search(lower, 0, mention.start) and behind is After.END else Stance.NONE
