@@ -22,7 +22,7 @@ import msgspec
 from rsr.completions import encodable
 from rsr.types import Reason, Verdict
 from rsr.verifiers.mcq_beside import After
-from rsr.verifiers.mcq_ending import affirmed, concluded, last_label, under_label
+from rsr.verifiers.mcq_ending import affirmed, concluded, last_label, pointed, under_label, without_aside
 from rsr.verifiers.mcq_lines import Line, begins_list, lines
 from rsr.verifiers.mcq_mentions import Mention, Question, foreign, mentions, prepare
 from rsr.verifiers.mcq_options import Options, may_be, options_of, parse_options, plain, reference_labels
@@ -100,8 +100,11 @@ def choose(question: Question, text: str) -> frozenset[str]:
         affirmed(question, text, lower, reads)
         or last_label(question, text, reads)
         or concluded(question, text, lower, reads)
+        or pointed(question, text)
     )
-    return ending or (value[1] if value else frozenset()) or _left(question, text, reads)
+    ending = ending or (value[1] if value else frozenset()) or _left(question, text, reads)
+    shorter = text if ending else without_aside(text, lower)
+    return choose(question, shorter) if len(shorter) < len(text) else ending
 
 
 def _left(question: Question, text: str, reads: Sequence[Read]) -> frozenset[str]:
@@ -189,16 +192,28 @@ def _whole(question: Question, text: str, lower: str) -> frozenset[str] | None:
 _COLON_LABEL = re.compile(r"\s?:\s?[*(\"']{0,3}\Z")
 
 
+_COMMITS = Kind.NOUN | Kind.VERB | Kind.SO | Kind.BUT
+_OTHERS = re.compile(
+    r"\bwhy (?:each of )?(?:the )?others?\b[^.\n]{0,60}:|\b(?:the )?other (?:options|choices|answers)\b[^.\n]{0,30}"
+    r"(?:\bwrong|\bincorrect|\bfalse|n't|\bnot\b|\bfail)[^.\n]{0,30}:"
+)
+"""Behind this a response explains why the other options are wrong."""
+
+
 def _reads(question: Question, text: str, named: Sequence[Mention], lower: str) -> list[Read]:
     """The mentions, read from the last one back to one that the text firmly commits to, and what stands close to it."""
     found: list[Read] = []
     done = -1
+    others = _OTHERS.search(lower) if "other" in lower else None
     for at in range(len(named) - 1, -1, -1):
         mention = named[at]
         if mention.end < done and not question.several:
             break
         floor = next((named[to].end for to in range(at - 1, -1, -1) if not named[to].text), 0) if at else 0
         one = read(mention, lower, floor)
+        explains = others is not None and others.end() <= mention.start
+        if one.stance is Stance.FIRM and explains and not one.before.kinds & _COMMITS:
+            one = one._replace(stance=Stance.NONE)
         if one.stance in (Stance.FIRM, Stance.LINE):
             following = named[at + 1] if at + 1 < len(named) else None
             if one.before.line and following and _COLON_LABEL.match(lower, mention.end, following.start):
@@ -209,6 +224,9 @@ def _reads(question: Question, text: str, named: Sequence[Mention], lower: str) 
         if one.stance is Stance.FIRM and done < 0 and not begins_list(question, text, found, 0):
             done = max(0, mention.start - _NEAR)
     return found
+
+
+_OR = re.compile(r"[\s*)\"'.,]{0,5}\bor (?!rather|better|more)[^.\n]{1,40}")
 
 
 class _Firm(tuple[int, int, frozenset[str], bool, bool]):
@@ -228,7 +246,12 @@ def _firm(
         hedged = hedged or (mention.text and under_label(text, reads, mention))
         if one.after is not After.GOOD and begins_list(question, text, reads, at):
             hedged = True
+        earlier = reads[at - 1] if at else None
+        if earlier and earlier.stance >= 0 and _OR.fullmatch(text, earlier.mention.end, mention.start):
+            hedged = hedged or earlier.mention.labels != mention.labels
         corrects = bool(one.before.kinds & (Kind.BUT | Kind.SO))
+        if earlier and one.before.begins and one.before.kinds & Kind.NOUN and earlier.after is not After.GOOD:
+            corrects = corrects or not earlier.before.kinds & (Kind.NOUN | Kind.VERB)  # "3.5 (option C). Answer: A."
         found.append(_Firm((mention.start, mention.end, mention.labels, hedged, corrects)))
     found += [_Firm((row.start, row.end, row.labels, row.hedged, True)) for row in rows if row.firm]
     return sorted(found)
@@ -282,8 +305,11 @@ def _settled(question: Question, lower: str, firm: Sequence[_Firm], reads: Seque
             labels |= others
         elif others != labels and not doubtful:
             return frozenset()
-    if any(one.stance is Stance.DENIED and one.mention.start >= end and one.mention.labels == labels for one in reads):
+    behind = [one for one in reads if one.mention.start >= end]
+    if any(one.stance is Stance.DENIED and one.mention.labels == labels for one in behind):
         return frozenset()
+    if any(one.mention.either and one.after is After.OPEN and one.before.kinds & Kind.NOUN for one in behind):
+        return frozenset()  # "My answer is B, or rather: the answer is B or A?"
     return frozenset() if _BACK.search(lower, end) else labels
 
 

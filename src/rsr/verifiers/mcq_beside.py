@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from rsr.verifiers.mcq_words import CONNECTS, EAST_BEFORE, EAST_BEHIND, PAIRS, WORDS, Kind
+from rsr.verifiers.mcq_words import CONNECTS, EAST_BEFORE, EAST_BEHIND, NAMES, PAIRS, WORDS, Kind
 
 _FAR = 160
 _PUNCTUATION = r"\s!-&(-/:-@\[-`{-~«»“”„‘‹›「」『』【】《》।。、…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕☐"
@@ -44,7 +44,7 @@ _KEY = re.compile(r"[{,]\s*\"([\w -]+)\"\s*:\s*\[?\s*\"\Z")
 _QUOTE_ENDS = re.compile(r"[^\"'”’\n]{0,12}[\"'”’]\s+[a-z]")
 _PARTLY = frozenset(("at", "in", "under", "when", "for", "if", "only", "until"))
 _NUMBERS = frozenset(("q", "qn", "question", "problem"))
-_PLAUSIBLE = frozenset(("plausible", "possible", "attractive", "probability"))
+_PLAUSIBLE = frozenset(("plausible", "possible", "attractive", "probability", "initial", "next"))
 
 
 _ELLIPSIS = re.compile(r"\.{3}[ *_(\[]{0,8}\Z")
@@ -202,7 +202,7 @@ def _kind(clause: Sequence[str], at: int, comma: bool) -> int:
         return Kind.DOUBT
     if token == "going" and last == "was":
         return Kind.DOUBT
-    if token in _PLAUSIBLE and last in ("most", "best", "more"):
+    if token in _PLAUSIBLE and last in ("most", "best", "more", "appropriate", "likely"):
         return Kind.GOOD
     if token in ("options", "choices") and clause[at + 1 : at + 2] == [":"] and not WORDS.get(last, 0) & Kind.GOOD:
         return 0
@@ -384,7 +384,7 @@ def _words(tokens: Sequence[str], at: int, text: bool) -> After:
 
 def _verdict(tokens: Sequence[str], stop: str, kinds: int, last: tuple[int, str], text: bool) -> After:
     """What known words say that deny and doubt nothing; `stop`: the token behind them, `last`: the last of them."""
-    known = stop == "" or stop in _ENDS or stop in ",:–—|=" or bool(WORDS.get(stop, 0))
+    known = stop == "" or stop in _ENDS or stop in ",:–—|=" or bool(WORDS.get(stop, 0)) or stop in NAMES
     if text:
         verdict = known and not kinds & Kind.LINK and kinds & (Kind.GOOD | Kind.NOUN) and not kinds & Kind.VERB
         return After.GOOD if verdict and (last[0] & Kind.GOOD or stop == "" or stop in _ENDS) else After.TEXT

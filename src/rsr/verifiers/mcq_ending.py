@@ -34,15 +34,28 @@ def affirmed(question: Question, text: str, lower: str, reads: Sequence[Read]) -
         return frozenset()
     if any(not one.mention.text for one in open_):
         return frozenset()
-    labels = frozenset().union(*(one.mention.labels for one in open_)) if open_ else frozenset()
-    if len(labels) != 1 or not any(one.stance is Stance.WEAK for one in open_):
+    weak = [one.mention for one in open_ if one.stance is Stance.WEAK]
+    if not weak or any(one.mention.labels != weak[-1].labels for one in open_ if one.mention.start >= weak[-1].start):
+        return frozenset()
+    labels = weak[-1].labels
+    begin = max(text.rfind(mark, 0, weak[-1].start) for mark in (". ", "\n"))
+    last = begin > 0 and not text[weak[-1].end :].strip(_CLOSERS) and len({one.labels for one in weak}) == 1
+    others = [one.mention for one in open_ if one.mention.labels != labels]
+    if len(labels) != 1 or (others and not (last and others[-1].end <= begin)):
         return frozenset()
     return frozenset() if _PERSONAL.search(lower) else labels
 
 
-_PERSONAL = re.compile(
-    r"\b(?:my|me|i|we|us|our|he|she|his|her|they|their|you|your)\b(?!'?(?: would|d)? (?:think|believe|say|conclude))"
-)
+_ARROW = re.compile(r"[a-z0-9)%]\*{0,2} ?(?:→|->|=>|⇒) ?[*(]{0,3}([A-Z])[)*]{0,3}(?: ?\([^()\n]{3,80}\))?[.!]?\Z")
+
+
+def pointed(question: Question, text: str) -> frozenset[str]:
+    """The label that a last arrow points at: "turns red -> A (C would hold for a base)"."""
+    found = _ARROW.search(text, max(0, len(text) - 110))
+    return frozenset([found[1]]) if found and found[1] in question.labels else frozenset()
+
+
+_PERSONAL = re.compile(r"\b(?:my|me|i|we|us|our|you|your)\b(?!'?(?: would|d)? (?:think|believe|say|conclude))")
 _TO_LAST = re.compile(r"(?:[(\[–—:→>=-]|\b(?:option|choice|letter|i\.e\.,?)\s)[\s*_(\[\"'“]{0,4}\Z", re.I)
 _SUPERLATIVE = re.compile(r"\b[Tt]he (?:only )?\w[\w ]{0,40} is [(*]{0,3}\Z")
 _NEXT = re.compile(r"\b(?:next|now|then|first|second|third|finally|lastly|also),\s\w+\s[(*]{0,3}\Z", re.I)
@@ -67,6 +80,9 @@ def last_label(question: Question, text: str, reads: Sequence[Read]) -> frozense
         return frozenset()
     if one.mention.both and "(" in text[one.mention.start : one.mention.end]:
         return one.mention.labels  # "This would cause a rise in prices (D)."
+    texts = [two for two in reads if two.mention.text and two.mention.start >= start and two.stance >= 0]
+    if texts and text[one.mention.start - 1] == "(" and all(two.mention.labels == one.mention.labels for two in texts):
+        return one.mention.labels  # "It is central to the monetarist school (B)."
     only = text[max(0, start) :].lstrip(". \n;").startswith("The only ")
     if (only or len({two.mention.labels for two in labelled}) > 2) and _SUPERLATIVE.search(
         text, start, one.mention.start
@@ -83,15 +99,18 @@ def last_label(question: Question, text: str, reads: Sequence[Read]) -> frozense
     return one.mention.labels if sentence or named else frozenset()
 
 
-_ASIDE = re.compile(r"[.!。]\s*\([^()\n]{3,160}\)\.?\s*\Z")
+_ASIDE = re.compile(r"[.!。][\"'”]?\s*\((?P<said>[^()\n]{3,160})\)\.?\s*\Z")
+_DENIES = re.compile(r"\b(?:wrong|incorrect|not|means|would|is|are)\b")
+_OPENS = re.compile(r"\b(?:or|maybe|might|perhaps|could|also|sure|guess|possibly|answer)\b|\?")
 _CONTRAST = re.compile(
     r",? (?:rather than|instead of|as opposed to|unlike|and not|not)\b"
     r"|, (?:since|because|as|which)\b"
 )
 _CLOSERS = " .*!)\"'”_`。"
 _CONCLUDES = re.compile(
-    r"[\s*#>]{0,6}(?:so|thus|therefore|hence|consequently|overall|in (?:conclusion|summary|short)|finally|to conclude"
-    r"|this means)\b|.*(?:,|;) (?:so|thus|therefore|hence)\b",
+    r"[\s*#>]{0,6}(?:so(?! (?:is|are|was|does|do|far)\b)|thus|therefore|hence|consequently|overall"
+    r"|in (?:conclusion|summary|short)|finally|to conclude"
+    r"|this means|we (?:can )?conclude|it follows)\b|.*(?:,|;) (?:so|thus|therefore|hence)\b",
     re.S,
 )
 _BOLD = re.compile(r"\*\*[^*\n]{1,200}\*\*")
@@ -99,8 +118,8 @@ _ITEM = re.compile(r"[\s>]{0,4}(?:[-*•+]\s|\d{1,2}[.)]\s|#)")
 _UNSURE = re.compile(
     r"\b(?:if|unless|might|may|could|perhaps|maybe|possibly|some|students?|people|many|tempting|tempted|would|wrong"
     r"|incorrect|not|neither|nor|never|cannot|no|first|next|now|let's|let|consider|wait|hmm|says?|claims?|thinks?|thought"
-    r"|either|or|whether|rule|rules|ruled|eliminate\w*|exclude\w*|discard\w*|compare|check|look|example|unlike"
-    r"|except|like|as|than|but|however|although|though|while|whereas|i|my|you|he|she)\b|n't\b|[\"“:]"
+    r"|either|or|whether|depends?|about|question|rule|rules|ruled|eliminate\w*|exclude\w*|discard\w*|compare|check|look|example|unlike"
+    r"|except|like|as|than|but|however|although|though|while|whereas|i|my)\b|n't\b|[\"“:]"
 )
 
 
@@ -111,11 +130,10 @@ def concluded(question: Question, text: str, lower: str, reads: Sequence[Read]) 
     """
     if not question.texts or lower.endswith("?"):
         return frozenset()
-    aside = _ASIDE.search(text, max(0, len(text) - 200))
-    end = aside.start() + 1 if aside else len(text)
-    stop = len(text[:end].rstrip(_CLOSERS))
-    start = max(text.rfind(mark, 0, stop) + len(mark) for mark in ("\n", ". ", "! ", "? ", ".** "))
-    start = max(start, 0)
+    end, stop = len(text), len(text.rstrip(_CLOSERS))
+    ends = [(text.rfind(mark, 0, stop), len(mark)) for mark in ("\n", ". ", "! ", "? ", ".** ")]
+    start = max((at + size for at, size in ends if at >= 0), default=0)
+    start = max(start, lower.rfind(", but ", start, stop) + 6 if lower.find(", but ", start, stop) >= 0 else 0)
     contrast = _CONTRAST.search(lower, start, end)
     while contrast and any(one.mention.start <= contrast.start() < one.mention.end for one in reads):
         contrast = _CONTRAST.search(lower, contrast.end(), end)
@@ -126,8 +144,20 @@ def concluded(question: Question, text: str, lower: str, reads: Sequence[Read]) 
     labels = frozenset().union(*(one.labels for one in inside))
     if (len(labels) > 1 and not question.several) or _UNSURE.search(lower, start, inside[0].start):
         return frozenset()
-    if lower[inside[-1].end : limit].strip(_CLOSERS) or _ITEM.match(text, start):
-        return frozenset()
     bold = _BOLD.findall(text, start, limit)
     marked = len(bold) == 1 and text.startswith("**", inside[0].start - 2)
+    behind = lower[inside[-1].end : limit].strip(_CLOSERS)
+    if (behind and (not marked or _UNSURE.search(behind))) or _ITEM.match(text, start):
+        return frozenset()
+    weak = any(one.stance is Stance.WEAK and one.mention is inside[-1] for one in reads)
+    if text[-1].isalnum() and not marked and not weak:
+        return frozenset()  # perhaps cut off
     return labels if marked or _CONCLUDES.match(lower, start, inside[0].start) else frozenset()
+
+
+def without_aside(text: str, lower: str) -> str:
+    """A text without the sentence in brackets that it ends in, where that explains: "= 4 N. (2 N would be wrong.)"."""
+    found = _ASIDE.search(lower, max(0, len(text) - 200)) if text.endswith((")", ").")) else None
+    if not found or not _DENIES.search(found["said"]) or _OPENS.search(found["said"]):
+        return text
+    return text[: found.start("said") - 1].rstrip()

@@ -55,13 +55,16 @@ _BEHIND = (
 )
 _NTH = ("first", "second", "third", "fourth", "fifth", "sixth", "last")
 _ORDINAL = re.compile(
-    rf"\bthe ({'|'.join(_NTH)}) (?:answer )?(?:option|alternative|one|choice|of the options)\b(?! (?:of|in|to"
+    rf"\b(?<!then )the ({'|'.join(_NTH)}) (?:answer )?(?:option|alternative|one|choice|of the options)\b(?! (?:of|in|to"
     rf"|that|which|who|we|i)\b)"
 )
 
 
 def ordinals(lower: str, order: tuple[str, ...]) -> list[tuple[int, int, str]]:
-    """Where a text names an option by its place, "the second option", and its label; `order`: all labels, none: unknown."""
+    """Where a text names an option by its place, "the second option", and its label.
+
+    `order`: all labels; none: they are unknown.
+    """
     if not any(word in lower for word in _NTH):
         return []
     found = []
@@ -103,7 +106,8 @@ def patterns(labels: frozenset[str], several: bool, small: bool) -> Patterns:
         re.compile(rf" ([{lower}])(?![{WORD}'’])"),
         re.compile(
             r"(?:\A|\b(?:is|to|ans|option|choice|answer|so|with|pick|say|be|therefore) "
-            rf"|\b(?:es|la|est|ist|é|è|letra|lettre) (?=\w\)?[*.]{{0,3}}\s*\Z))([{lower}])(?=[).:]|\s*\Z)"
+            rf"|\b(?:es|la|est|ist|é|è|letra|lettre|opción|opcion|opção) "
+            rf"(?=\w\)?[*.]{{0,3}}\s*\Z))([{lower}])(?=[).:]|\s*\Z)"
         ),
     )
 

@@ -181,7 +181,8 @@ _KINDS: list[tuple[int, str]] = [
         Kind.BAD,
         """incorrect incorrectly wrong false invalid inaccurate impossible irrelevant implausible eliminated excluded
         ruled out inconsistent unlikely inappropriate untrue misleading discarded dismissed rejected unsupported
-        contradictory contradicted refuted disproved disproven insufficient incomplete weaker worse weak nonsense off fails fail failed falsch falsche
+        contradictory contradicted refuted disproved
+        disproven insufficient incomplete weaker worse weak nonsense off fails fail failed falsch falsche
         ausgeschlossen fausse faux incorrecte incorrecta incorrecto falsa falso sbagliata errata errato incorreta
         incorreto errada errado onjuist fout błędna nieprawidłowa неверный неверна неверно неправильный неправильная
         неправильно неправильна ошибочный yanlış yanlıştır salah keliru sai ผิด خاطئة خطأ गलत špatně fel feil greșit
@@ -217,6 +218,7 @@ _KINDS: list[tuple[int, str]] = [
         Kind.MATCH,
         """points point pointing leads proves prove supports support supporting indicates indicate suggests suggest
         favors favours corresponds correspond corresponding corresponded matches match matching matched equivalent
+        agree agrees
         entspricht corresponde corrisponde соответствует""",
     ),
     (
@@ -253,6 +255,8 @@ CONNECTS = frozenset(
     ]
 )
 """After these a clause begins."""
+NAMES = frozenset(("description", "interpretation", "explanation", "representation", "diagnosis", "inference"))
+"""What may stand behind "the best"."""
 PAIRS = frozenset(
     (
         ("looking", "for"),
