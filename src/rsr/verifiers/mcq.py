@@ -39,7 +39,7 @@ _NEAR = 40
 class MCQ:
     """Multiple choice: reads the chosen letter or letters out of a response and compares them with the reference."""
 
-    version = "5"
+    version = "6"
     reads_metadata = False
 
     def __call__(
