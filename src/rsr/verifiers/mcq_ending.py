@@ -113,6 +113,7 @@ _CONCLUDES = re.compile(
     r"|this means|we (?:can )?conclude|it follows)\b|.*(?:,|;) (?:so|thus|therefore|hence)\b",
     re.S,
 )
+_CLAUSE = re.compile(r"[,;] (?:but |(?P<word>(?:so|thus|therefore|hence) ))")
 _BOLD = re.compile(r"\*\*[^*\n]{1,200}\*\*")
 _ITEM = re.compile(r"[\s>]{0,4}(?:[-*•+]\s|\d{1,2}[.)]\s|#)")
 _UNSURE = re.compile(
@@ -133,7 +134,8 @@ def concluded(question: Question, text: str, lower: str, reads: Sequence[Read]) 
     end, stop = len(text), len(text.rstrip(_CLOSERS))
     ends = [(text.rfind(mark, 0, stop), len(mark)) for mark in ("\n", ". ", "! ", "? ", ".** ")]
     start = max((at + size for at, size in ends if at >= 0), default=0)
-    start = max(start, lower.rfind(", but ", start, stop) + 6 if lower.find(", but ", start, stop) >= 0 else 0)
+    clauses = list(_CLAUSE.finditer(lower, start, stop))
+    start = clauses[-1].end() - len(clauses[-1]["word"] or "") if clauses else start
     contrast = _CONTRAST.search(lower, start, end)
     while contrast and any(one.mention.start <= contrast.start() < one.mention.end for one in reads):
         contrast = _CONTRAST.search(lower, contrast.end(), end)

@@ -106,7 +106,7 @@ def patterns(labels: frozenset[str], several: bool, small: bool) -> Patterns:
         re.compile(rf" ([{lower}])(?![{WORD}'’])"),
         re.compile(
             r"(?:\A|\b(?:is|to|ans|option|choice|answer|so|with|pick|say|be|therefore) "
-            rf"|\b(?:es|la|est|ist|é|è|letra|lettre|opción|opcion|opção) "
+            rf"|\b(?:es|la|est|ist|é|è|letra|lettre|donc|opción|opcion|opção) "
             rf"(?=\w\)?[*.]{{0,3}}\s*\Z))([{lower}])(?=[).:]|\s*\Z)"
         ),
     )

@@ -99,6 +99,8 @@ def _stance(mention: Mention, front: Before, behind: After, lower: str, floor: i
         return Stance.FIRM if _THAT.search(lower, 0, mention.start) and behind is After.END else Stance.NONE
     if behind is After.MORE and _ONLY.search(lower, max(0, mention.start - 30), mention.start):
         return Stance.FIRM  # "Only B is a bird."
+    if behind is After.GOOD and lower.find("none of the", max(0, mention.start - 40), mention.start) >= 0:
+        return Stance.NONE  # "None of the options A to D is right."
     if behind is After.GOOD:
         placed = front.begins or front.soft or kinds
         return Stance.FIRM if placed and (not kinds & Kind.WOULD or kinds & Kind.VERB) else Stance.NONE

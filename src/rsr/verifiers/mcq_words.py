@@ -67,7 +67,8 @@ _KINDS: list[tuple[int, str]] = [
     ),
     (
         Kind.FILL | Kind.ADV,
-        """final most very more likely probable probably certainly definitely clearly obviously surely simply just only
+        """directly strongly closely
+        final most very more likely probable probably certainly definitely clearly obviously surely simply just only
         indeed actually really truly maybe perhaps presumably apparently sure undoubtedly evidently""",
     ),
     (
