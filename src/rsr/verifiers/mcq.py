@@ -22,6 +22,7 @@ import msgspec
 from rsr.completions import encodable
 from rsr.types import Reason, Verdict
 from rsr.verifiers.mcq_beside import After
+from rsr.verifiers.mcq_ending import affirmed, concluded, last_label, pointed, under_label, without_aside
 from rsr.verifiers.mcq_lines import Line, begins_list, lines
 from rsr.verifiers.mcq_mentions import Mention, Question, foreign, mentions, prepare
 from rsr.verifiers.mcq_options import Options, may_be, options_of, parse_options, plain, reference_labels
@@ -38,7 +39,7 @@ _NEAR = 40
 class MCQ:
     """Multiple choice: reads the chosen letter or letters out of a response and compares them with the reference."""
 
-    version = "5"
+    version = "6"
     reads_metadata = False
 
     def __call__(
@@ -95,8 +96,15 @@ def choose(question: Question, text: str) -> frozenset[str]:
         return value[1]
     if rows:
         return frozenset() if rows[-1].hedged else rows[-1].labels
-    affirmed = _affirmed(question, text, lower, reads) or _last_label(question, text, reads)
-    return affirmed or (value[1] if value else frozenset()) or _left(question, text, reads)
+    ending = (
+        affirmed(question, text, lower, reads)
+        or last_label(question, text, reads)
+        or concluded(question, text, lower, reads)
+        or pointed(question, text)
+    )
+    ending = ending or (value[1] if value else frozenset()) or _left(question, text, reads)
+    shorter = text if ending else without_aside(text, lower)
+    return choose(question, shorter) if len(shorter) < len(text) else ending
 
 
 def _left(question: Question, text: str, reads: Sequence[Read]) -> frozenset[str]:
@@ -184,16 +192,28 @@ def _whole(question: Question, text: str, lower: str) -> frozenset[str] | None:
 _COLON_LABEL = re.compile(r"\s?:\s?[*(\"']{0,3}\Z")
 
 
+_COMMITS = Kind.NOUN | Kind.VERB | Kind.SO | Kind.BUT
+_OTHERS = re.compile(
+    r"\bwhy (?:each of )?(?:the )?others?\b[^.\n]{0,60}:|\b(?:the )?other (?:options|choices|answers)\b[^.\n]{0,30}"
+    r"(?:\bwrong|\bincorrect|\bfalse|n't|\bnot\b|\bfail)[^.\n]{0,30}:"
+)
+"""Behind this a response explains why the other options are wrong."""
+
+
 def _reads(question: Question, text: str, named: Sequence[Mention], lower: str) -> list[Read]:
     """The mentions, read from the last one back to one that the text firmly commits to, and what stands close to it."""
     found: list[Read] = []
     done = -1
+    others = _OTHERS.search(lower) if "other" in lower else None
     for at in range(len(named) - 1, -1, -1):
         mention = named[at]
         if mention.end < done and not question.several:
             break
         floor = next((named[to].end for to in range(at - 1, -1, -1) if not named[to].text), 0) if at else 0
         one = read(mention, lower, floor)
+        explains = others is not None and others.end() <= mention.start
+        if one.stance is Stance.FIRM and explains and not one.before.kinds & _COMMITS:
+            one = one._replace(stance=Stance.NONE)
         if one.stance in (Stance.FIRM, Stance.LINE):
             following = named[at + 1] if at + 1 < len(named) else None
             if one.before.line and following and _COLON_LABEL.match(lower, mention.end, following.start):
@@ -204,6 +224,9 @@ def _reads(question: Question, text: str, named: Sequence[Mention], lower: str) 
         if one.stance is Stance.FIRM and done < 0 and not begins_list(question, text, found, 0):
             done = max(0, mention.start - _NEAR)
     return found
+
+
+_OR = re.compile(r"[\s*)\"'.,]{0,5}\bor (?!rather|better|more)[^.\n]{1,40}")
 
 
 class _Firm(tuple[int, int, frozenset[str], bool, bool]):
@@ -220,23 +243,18 @@ def _firm(
         if one.stance is not Stance.FIRM or any(start <= mention.start < end for start, end in inside):
             continue
         hedged = mention.either or mention.clash or (len(mention.labels) > 1 and not question.several)
-        hedged = hedged or (mention.text and _under_label(text, reads, mention))
+        hedged = hedged or (mention.text and under_label(text, reads, mention))
         if one.after is not After.GOOD and begins_list(question, text, reads, at):
             hedged = True
+        earlier = reads[at - 1] if at else None
+        if earlier and earlier.stance >= 0 and _OR.fullmatch(text, earlier.mention.end, mention.start):
+            hedged = hedged or earlier.mention.labels != mention.labels
         corrects = bool(one.before.kinds & (Kind.BUT | Kind.SO))
+        if earlier and one.before.begins and one.before.kinds & Kind.NOUN and earlier.after is not After.GOOD:
+            corrects = corrects or not earlier.before.kinds & (Kind.NOUN | Kind.VERB)  # "3.5 (option C). Answer: A."
         found.append(_Firm((mention.start, mention.end, mention.labels, hedged, corrects)))
     found += [_Firm((row.start, row.end, row.labels, row.hedged, True)) for row in rows if row.firm]
     return sorted(found)
-
-
-def _under_label(text: str, reads: Sequence[Read], mention: Mention) -> bool:
-    """Whether the line of an option's text begins with the label of another: "D) it's copper"."""
-    start = text.rfind("\n", 0, mention.start) + 1
-    return any(
-        start <= one.mention.start < mention.start and one.before.line and not one.mention.labels & mention.labels
-        for one in reads
-        if not one.mention.text
-    )
 
 
 _FORMULA = re.compile(r"\d|\\(?!text)")
@@ -265,7 +283,9 @@ _CORRECTED = re.compile(
 )
 _BACK = re.compile(
     r"\b(?:wait|no|hold on|hmm+|actually|oops|sorry)\b[^.\n]{0,40}\b(?:wrong|incorrect|mistaken?|not right|not correct"
-    r"|not it|error)\b|\bi (?:take (?:that|it) back|made an? (?:mistake|error))\b|(?:不对|错了)[,。!]"
+    r"|not it|error)\b"
+    r"|\bi (?:really |still )?(?:can't|cannot) (?:really |quite )?(?:tell|decide|determine|say)\b[^.\n]{0,50}\bwhich\b"
+    r"|\bi (?:take (?:that|it) back|made an? (?:mistake|error))\b|(?:不对|错了)[,。!]"
 )
 
 
@@ -285,71 +305,12 @@ def _settled(question: Question, lower: str, firm: Sequence[_Firm], reads: Seque
             labels |= others
         elif others != labels and not doubtful:
             return frozenset()
-    if any(one.stance is Stance.DENIED and one.mention.start >= end and one.mention.labels == labels for one in reads):
+    behind = [one for one in reads if one.mention.start >= end]
+    if any(one.stance is Stance.DENIED and one.mention.labels == labels for one in behind):
         return frozenset()
+    if any(one.mention.either and one.after is After.OPEN and one.before.kinds & Kind.NOUN for one in behind):
+        return frozenset()  # "My answer is B, or rather: the answer is B or A?"
     return frozenset() if _BACK.search(lower, end) else labels
-
-
-_AFFIRMED_IN = 600
-_LABELLED = re.compile(r"^\W{0,4}[A-Z][):.]|\([A-Z]\)", re.M)
-
-
-def _affirmed(question: Question, text: str, lower: str, reads: Sequence[Read]) -> frozenset[str]:
-    """The only option that plain words end in: "The capital is Paris."; nothing else may be named or denied."""
-    if len(text) > _AFFIRMED_IN or not question.texts or _LABELLED.search(text):
-        return frozenset()
-    open_ = [one for one in reads if one.stance is not Stance.DENIED]
-    if any(one.mention.text and _under_label(text, reads, one.mention) for one in open_):
-        return frozenset()
-    if any(not one.mention.text for one in open_):
-        return frozenset()
-    labels = frozenset().union(*(one.mention.labels for one in open_)) if open_ else frozenset()
-    if len(labels) != 1 or not any(one.stance is Stance.WEAK for one in open_):
-        return frozenset()
-    return frozenset() if _PERSONAL.search(lower) else labels
-
-
-_PERSONAL = re.compile(
-    r"\b(?:my|me|i|we|us|our|he|she|his|her|they|their|you|your)\b(?!'?(?: would|d)? (?:think|believe|say|conclude))"
-)
-_TO_LAST = re.compile(r"(?:[(\[–—:→>=-]|\b(?:option|choice|letter|i\.e\.,?)\s)[\s*_(\[\"'“]{0,4}\Z", re.I)
-_SUPERLATIVE = re.compile(r"\b[Tt]he (?:only )?\w[\w ]{0,40} is [(*]{0,3}\Z")
-_NEXT = re.compile(r"\b(?:next|now|then|first|second|third|finally|lastly|also),\s\w+\s[(*]{0,3}\Z", re.I)
-_DOUBTS = Kind.NO | Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE | Kind.BAD
-
-
-def _last_label(question: Question, text: str, reads: Sequence[Read]) -> frozenset[str]:
-    """The only label of the last sentence, at its end and marked as one: "so the organ is the skin (option C)"."""
-    labelled = [one for one in reads if not one.mention.text]
-    if not labelled or labelled[-1].mention.clash or len(labelled[-1].mention.labels) > 1:
-        return frozenset()
-    one = labelled[-1]
-    start = max(text.rfind(mark, 0, one.mention.start) for mark in ("\n", ". ", "; "))
-    alone = len(labelled) == 1 or labelled[-2].mention.end <= start
-    if not alone or one.after is not After.END or one.stance < 0 or (one.before.kinds | one.before.outer) & _DOUBTS:
-        return frozenset()
-    other = any(
-        two.mention.text and two.mention.start >= start and two.mention.labels != one.mention.labels for two in reads
-    )
-    ends = not text[one.mention.end :].strip(" .)*]_`\"'!")
-    if other or not ends or one.before.quoted or one.before.kinds & Kind.PREP:
-        return frozenset()
-    if one.mention.both and "(" in text[one.mention.start : one.mention.end]:
-        return one.mention.labels  # "This would cause a rise in prices (D)."
-    only = text[max(0, start) :].lstrip(". \n;").startswith("The only ")
-    if (only or len({two.mention.labels for two in labelled}) > 2) and _SUPERLATIVE.search(
-        text, start, one.mention.start
-    ):
-        return one.mention.labels  # "The largest is B."
-    if text[-1].isalnum() and start >= 0 and text[start] != "\n" and len(labelled) > 1:
-        return frozenset()  # "A is out. B is out. C": cut off
-    sentence = one.stance is Stance.LINE and not one.before.line and not one.before.kinds  # "... come from it. **B**"
-    named = _TO_LAST.search(text, 0, one.mention.start)
-    if named and question.texts and not one.before.kinds & Kind.LABEL and "(" in named[0]:
-        named = None  # "carbon (C)"
-    if named and _NEXT.search(text, 0, one.mention.start):
-        named = None  # "Next, option C."
-    return one.mention.labels if sentence or named else frozenset()
 
 
 _TAGS = re.compile(

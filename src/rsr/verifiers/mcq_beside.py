@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from rsr.verifiers.mcq_words import CONNECTS, EAST_BEFORE, EAST_BEHIND, PAIRS, WORDS, Kind
+from rsr.verifiers.mcq_words import CONNECTS, EAST_BEFORE, EAST_BEHIND, NAMES, PAIRS, WORDS, Kind
 
 _FAR = 160
 _PUNCTUATION = r"\s!-&(-/:-@\[-`{-~«»“”„‘‹›「」『』【】《》।。、…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕☐"
@@ -44,7 +44,10 @@ _KEY = re.compile(r"[{,]\s*\"([\w -]+)\"\s*:\s*\[?\s*\"\Z")
 _QUOTE_ENDS = re.compile(r"[^\"'”’\n]{0,12}[\"'”’]\s+[a-z]")
 _PARTLY = frozenset(("at", "in", "under", "when", "for", "if", "only", "until"))
 _NUMBERS = frozenset(("q", "qn", "question", "problem"))
-_PLAUSIBLE = frozenset(("plausible", "possible", "attractive", "probability"))
+_PLAUSIBLE = frozenset(("plausible", "possible", "attractive", "probability", "initial", "next"))
+
+
+_ELLIPSIS = re.compile(r"\.{3}[ *_(\[]{0,8}\Z")
 
 
 class Before(NamedTuple):
@@ -68,8 +71,11 @@ class Before(NamedTuple):
 def before(lower: str, start: int, floor: int) -> Before:
     """Reads backwards from a label; `floor`: where the label before it ends."""
     begin = max(floor, start - _FAR)
+    near = start - 2
+    if lower.find("...", max(begin, start - 12), start) >= 0 and (dots := _ELLIPSIS.search(lower, begin, start)):
+        near = dots.start()
     for mark in (". ", "\n", "? ", "! ", "; "):  # most of the far words are of other sentences
-        begin = max(begin, lower.rfind(mark, begin, max(begin, start - 2)))
+        begin = max(begin, lower.rfind(mark, begin, max(begin, near)))
     forced = lower.find("if ", begin, start) >= 0 and _FORCED.search(lower, begin, start)
     begin = forced.end() if forced else begin
     if start and lower[start - 1] == '"' and (key := _KEY.search(lower, begin, start)):
@@ -186,6 +192,8 @@ def _kind(clause: Sequence[str], at: int, comma: bool) -> int:
         return Kind.SO
     if token == "you" and following in ("answered", "chose", "picked", "selected", "said", "chosen", "wrote"):
         return Kind.DOUBT
+    if token == "other" and last == "the" and following == ":":
+        return Kind.FILL
     if token == "one" and last and last not in WORDS:  # "the red one"
         return 0
     if token == "example" and following == "of":  # "this is an example of ..."
@@ -194,7 +202,7 @@ def _kind(clause: Sequence[str], at: int, comma: bool) -> int:
         return Kind.DOUBT
     if token == "going" and last == "was":
         return Kind.DOUBT
-    if token in _PLAUSIBLE and last in ("most", "best", "more"):
+    if token in _PLAUSIBLE and last in ("most", "best", "more", "appropriate", "likely"):
         return Kind.GOOD
     if token in ("options", "choices") and clause[at + 1 : at + 2] == [":"] and not WORDS.get(last, 0) & Kind.GOOD:
         return 0
@@ -335,6 +343,9 @@ def _words(tokens: Sequence[str], at: int, text: bool) -> After:
         kind = _kind(tokens, at, False)
         if token == "?":
             return After.OPEN
+        if token == "-" and kinds & Kind.GOOD and at + 1 < len(tokens) and tokens[at - 1] in ("best", "well"):
+            at += 1  # "the best-supported one"
+            continue
         if not kind or token in _ENDS or token in ":,–—=|":
             break
         if kind & Kind.DOUBT and kinds & Kind.GOOD and not kinds & Kind.LINK:
@@ -373,7 +384,7 @@ def _words(tokens: Sequence[str], at: int, text: bool) -> After:
 
 def _verdict(tokens: Sequence[str], stop: str, kinds: int, last: tuple[int, str], text: bool) -> After:
     """What known words say that deny and doubt nothing; `stop`: the token behind them, `last`: the last of them."""
-    known = stop == "" or stop in _ENDS or stop in ",:–—|=" or bool(WORDS.get(stop, 0))
+    known = stop == "" or stop in _ENDS or stop in ",:–—|=" or bool(WORDS.get(stop, 0)) or stop in NAMES
     if text:
         verdict = known and not kinds & Kind.LINK and kinds & (Kind.GOOD | Kind.NOUN) and not kinds & Kind.VERB
         return After.GOOD if verdict and (last[0] & Kind.GOOD or stop == "" or stop in _ENDS) else After.TEXT

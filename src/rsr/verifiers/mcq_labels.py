@@ -55,17 +55,24 @@ _BEHIND = (
 )
 _NTH = ("first", "second", "third", "fourth", "fifth", "sixth", "last")
 _ORDINAL = re.compile(
-    rf"\bthe ({'|'.join(_NTH)}) (?:answer )?(?:option|alternative|one|choice|of the options)\b(?! (?:of|in|to"
+    rf"\b(?<!then )the ({'|'.join(_NTH)}) (?:answer )?(?:option|alternative|one|choice|of the options)\b(?! (?:of|in|to"
     rf"|that|which|who|we|i)\b)"
 )
 
 
 def ordinals(lower: str, order: tuple[str, ...]) -> list[tuple[int, int, str]]:
-    """Where a text names an option by its place, "the second option", and its label; `order`: all labels."""
+    """Where a text names an option by its place, "the second option", and its label.
+
+    `order`: all labels; none: they are unknown.
+    """
     if not any(word in lower for word in _NTH):
         return []
     found = []
+    unknown = not order
+    order = order or ("A", "B", "C", "D", "E")
     for match in _ORDINAL.finditer(lower):
+        if match[1] == "last" and unknown:
+            continue
         place = len(order) - 1 if match[1] == "last" else _NTH.index(match[1])
         if place < len(order):
             found.append((match.start(), match.end(), order[place]))
@@ -98,7 +105,9 @@ def patterns(labels: frozenset[str], several: bool, small: bool) -> Patterns:
         re.compile(in_brackets),
         re.compile(rf" ([{lower}])(?![{WORD}'’])"),
         re.compile(
-            rf"(?:\A|\b(?:is|to|ans|option|choice|answer|so|with|pick|say|be|therefore) )([{lower}])(?=[).:]|\s*\Z)"
+            r"(?:\A|\b(?:is|to|ans|option|choice|answer|so|with|pick|say|be|therefore) "
+            rf"|\b(?:es|la|est|ist|é|è|letra|lettre|donc|opción|opcion|opção) "
+            rf"(?=\w\)?[*.]{{0,3}}\s*\Z))([{lower}])(?=[).:]|\s*\Z)"
         ),
     )
 

@@ -49,6 +49,8 @@ def lines(question: Question, text: str, lower: str, reads: Sequence[Read]) -> l
         marked = any(_YES.search(_around(text, row)) or _NO.search(_around(text, row)) for row in rows)
         if labels != question.labels and not marked:  # "A. Mercury", and below it "C. Mars"
             return [Line(0, len(text), labels, any(row.mention.clash for row in rows), False)]
+    if question.several and (headed := _headed_list(text, lower, rows)):
+        return [headed]
     places = [one.mention.start for one in reads if not one.mention.text] if rows else []
     verdicts = [match for at in places if (match := _INLINE.match(text, at))]
     if len({match[1] for match in verdicts}) > 1:
@@ -62,6 +64,25 @@ def lines(question: Question, text: str, lower: str, reads: Sequence[Read]) -> l
         else:
             found.extend(_marked(question, text, run))
     return found
+
+
+def _headed_list(text: str, lower: str, rows: Sequence[Read]) -> Line | None:
+    """The items of the last list below "The correct answers are:"."""
+    items: list[Read] = []
+    for one in rows:
+        start = text.rfind("\n", 0, one.mention.start) + 1
+        if items and text.count("\n", items[-1].mention.end, start) == 1:
+            items.append(one)
+        elif _heading(lower, start) and _SEVERAL.search(lower, max(0, start - 120), start):
+            items = [one]
+    if len(items) < 2:
+        return None
+    labels = frozenset().union(*(one.mention.labels for one in items))
+    clash = any(one.mention.clash for one in items)
+    return Line(items[0].mention.start, items[-1].mention.end, labels, clash, True)
+
+
+_SEVERAL = re.compile(r"\b(?:answers|options|choices|statements)\b[^\n]*:\W*\Z")
 
 
 def _in_table(text: str, one: Read) -> bool:

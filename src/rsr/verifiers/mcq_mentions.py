@@ -123,7 +123,7 @@ def _labels(question: Question, text: str, lower: str) -> list[Mention]:
         if start and text[start - 1] in _OPENS and (close := _CLOSES.match(text, end)):
             end = close.end()
         found.append(Mention(start, end, labels, bare=end))
-    if question.options and (places_ := ordinals(lower, tuple(question.options))):
+    if "A" in question.labels and (places_ := ordinals(lower, tuple(question.options))):
         found = sorted([*found, *(Mention(start, end, frozenset([label]), bare=end) for start, end, label in places_)])
     return found
 
@@ -250,7 +250,7 @@ def _paired(
             continue
         link = _TO_LABEL.match(text, end) if by_start else None  # "Mars (C)"
         beside_it = by_start.get(link.end()) if link else None
-        if link and beside_it and (beside_it.labels <= own or "(" in link[0]):
+        if link and beside_it and "\n\n" not in link[0] and (beside_it.labels <= own or "(" in link[0]):
             del by_start[beside_it.start]
             found.append(
                 Mention(

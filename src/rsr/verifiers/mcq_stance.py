@@ -56,6 +56,7 @@ _ONLY = re.compile(
 )
 
 
+_ALL_BUT = re.compile(r"(?:\A|[.!\n] ?)all (?:of )?(?:these|them|the)\b[^.\n]{0,80}\bexcept(?: for)?[ *\"“]{1,4}\Z")
 _SUBJECT = frozenset(("gives", "yields", "equals", "leads to", "means", "says", "would give", "would be"))
 """What stands between another label and the text: "D gives 24" says nothing of the answer."""
 
@@ -64,6 +65,12 @@ def _stance(mention: Mention, front: Before, behind: After, lower: str, floor: i
     kinds = front.kinds
     if behind is After.OPEN:
         return Stance.NONE
+    if (
+        lower.find("except", max(floor, mention.start - 16), mention.start) >= 0
+        and behind in _ENDS
+        and _ALL_BUT.search(lower, max(0, mention.start - 120), mention.start)
+    ):
+        return Stance.FIRM  # "All of these are metals except neon."
     if behind is After.BAD:
         return Stance.DENIED if not kinds & Kind.NO else Stance.NONE
     asked_wrong = kinds & Kind.THING and kinds & Kind.LINK and kinds & (Kind.GOOD | Kind.BAD) and front.begins
@@ -78,17 +85,22 @@ def _stance(mention: Mention, front: Before, behind: After, lower: str, floor: i
         and not kinds & ~(Kind.LOOK | Kind.FILL | Kind.LABEL)
     ):
         return Stance.FIRM  # "Checking option B: 15 works."
+    if kinds & Kind.MATCH and lower.find("would instead", max(floor, mention.start - 60), mention.start) >= 0:
+        return Stance.NONE  # "That would instead correspond to option D."
     if front.quoted or kinds & _UNREAL or front.outer & _OUTER:
         return Stance.NONE
     says = kinds & (Kind.NOUN | Kind.VERB) and not kinds & Kind.WOULD
     if front.outer & Kind.IF and not (front.soft and says):
         return Stance.NONE
-    if front.outer & Kind.LOOK and not says and behind is not After.GOOD:
+    stated = mention.both and kinds & Kind.LINK and behind is After.END  # "The best next step is **B. Start insulin**."
+    if front.outer & Kind.LOOK and not says and behind is not After.GOOD and not stated:
         return Stance.NONE
     if mention.text and kinds & Kind.WOULD and not kinds & _SAYS:
         return Stance.FIRM if _THAT.search(lower, 0, mention.start) and behind is After.END else Stance.NONE
     if behind is After.MORE and _ONLY.search(lower, max(0, mention.start - 30), mention.start):
         return Stance.FIRM  # "Only B is a bird."
+    if behind is After.GOOD and lower.find("none of the", max(0, mention.start - 40), mention.start) >= 0:
+        return Stance.NONE  # "None of the options A to D is right."
     if behind is After.GOOD:
         placed = front.begins or front.soft or kinds
         return Stance.FIRM if placed and (not kinds & Kind.WOULD or kinds & Kind.VERB) else Stance.NONE
@@ -146,13 +158,15 @@ _THAT = re.compile(
 )
 """What an answer that is an option's text begins with: "That would be the mitochondrion."."""
 _STATES = re.compile(
-    r"(?:\b(?:is|are|was|were|equals?|means?|measures?|makes?|has|gives?|needs?|uses?|called|contains?"
+    r"(?:\b(?:is|are|was|were|equals?|means?|measures?|makes?|has|gives?|needs?|uses?|called|contains?|will"
+    r"|(?:described|characterized|classified|known|defined) as"
     r"|produces?|causes?"
     r"|becomes?|made|produced|found|located|stored|ist|est|es|è|é|sont|sind|son|sono|=|(?:written|painted"
     r"|composed|discovered|invented|created|made"
     r"|produced|caused|founded|built|led|found|located|happened|began|started|occurred|ended|place|used|measured)"
     r" (?:by|in|at|with|to measure))"
-    r"(?: (?:indeed|actually|simply|clearly|also known as|that|the definition of))?(?: (?:\w+ )?(?:in|at|on|from|by))?"
+    r"(?: (?:indeed|actually|simply|clearly|also known as|that|the definition of))?"
+    r"(?: (?:\w+ )?(?:in|at|on|from|by)| due to)?"
     r"(?: (?:the|an?|la|le|el|il|die|der|das))?"
     r"(?: (?:lack|deficiency|loss|presence|absence|use|process|type|kind|form|sort|example) of(?: the| an?)?)?"
     r"|是|は)[\s*_`\"'“]{0,4}\Z"

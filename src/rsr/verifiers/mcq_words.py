@@ -67,7 +67,8 @@ _KINDS: list[tuple[int, str]] = [
     ),
     (
         Kind.FILL | Kind.ADV,
-        """final most very more likely probable probably certainly definitely clearly obviously surely simply just only
+        """directly strongly closely
+        final most very more likely probable probably certainly definitely clearly obviously surely simply just only
         indeed actually really truly maybe perhaps presumably apparently sure undoubtedly evidently""",
     ),
     (
@@ -181,7 +182,8 @@ _KINDS: list[tuple[int, str]] = [
         Kind.BAD,
         """incorrect incorrectly wrong false invalid inaccurate impossible irrelevant implausible eliminated excluded
         ruled out inconsistent unlikely inappropriate untrue misleading discarded dismissed rejected unsupported
-        contradictory insufficient incomplete weaker worse weak nonsense off fails fail failed falsch falsche
+        contradictory contradicted refuted disproved
+        disproven insufficient incomplete weaker worse weak nonsense off fails fail failed falsch falsche
         ausgeschlossen fausse faux incorrecte incorrecta incorrecto falsa falso sbagliata errata errato incorreta
         incorreto errada errado onjuist fout błędna nieprawidłowa неверный неверна неверно неправильный неправильная
         неправильно неправильна ошибочный yanlış yanlıştır salah keliru sai ผิด خاطئة خطأ गलत špatně fel feil greșit
@@ -217,6 +219,7 @@ _KINDS: list[tuple[int, str]] = [
         Kind.MATCH,
         """points point pointing leads proves prove supports support supporting indicates indicate suggests suggest
         favors favours corresponds correspond corresponding corresponded matches match matching matched equivalent
+        agree agrees
         entspricht corresponde corrisponde соответствует""",
     ),
     (
@@ -253,6 +256,8 @@ CONNECTS = frozenset(
     ]
 )
 """After these a clause begins."""
+NAMES = frozenset(("description", "interpretation", "explanation", "representation", "diagnosis", "inference"))
+"""What may stand behind "the best"."""
 PAIRS = frozenset(
     (
         ("looking", "for"),
@@ -267,7 +272,7 @@ PAIRS = frozenset(
 """Two words that say nothing together."""
 
 EAST_BEFORE = re.compile(
-    r"(?P<no>不是|不选|不選|不应?选|并非|不對|不)|(?P<maybe>可能)|(?P<if>如果|若|假设|假如|假設|もし|만약)"
+    r"(?P<no>(?:排除|剔除|舍去)(?!法|后|後|了?[^,。]{0,6}[选選])|不是|不选|不選|不应?选|并非|不對|不)|(?P<maybe>可能)|(?P<if>如果|若|假设|假如|假設|もし|만약)"
     r"|(?P<noun>正しい(?:選択肢|のは|答え)|올바른\s?(?:선택지|답|것)|선택지|正确选项|正確選項|正确的?(?:是|选择)|正確的是|答案|正解|正答|答え|解答|回答|정답|답)"
     r"|(?P<label>选项|選項|選択肢|보기)|(?P<verb>选择|選擇|选|選|認為|认为)|(?P<fill>저는|나는|本题|私は|我)|(?P<so>所以|因此|故|综上|即|则|而是|应该是|따라서|그러므로|よって|したがって|就是|只有|剩下|ではなく|じゃなく|아니라|残る|残った|残りの|나머지|남은)"
 )
