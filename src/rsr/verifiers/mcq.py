@@ -32,6 +32,7 @@ from rsr.verifiers.mcq_values import boxes, matching, said
 from rsr.verifiers.mcq_words import Kind
 
 _UNKNOWN = frozenset("ABCDEFGHJ")
+_SHORT = 200  # characters
 _HEAD, _TAIL = 2_000, 12_000
 _NEAR = 40
 
@@ -50,11 +51,8 @@ class MCQ:
         Raises:
             ValueError: the reference is missing or names no option.
         """
-        question = _question(_frozen(answer), _frozen(choices))
-        chosen = choose(question, _normalised(response))
-        if not chosen:
-            return Verdict(reason=Reason.NO_ANSWER)
-        return Verdict(score=float(chosen == question.reference), extracted="".join(sorted(chosen)))
+        read = _judged_short if len(response) <= _SHORT else _judged
+        return read(_frozen(answer), _frozen(choices), response)
 
     def read_reference(self, answer: Any, choices: Any) -> None:
         """Read a reference, as judging would.
@@ -67,6 +65,18 @@ class MCQ:
     def choices_of(self, text: str) -> Options | None:
         """The options in a prompt's text, or None."""
         return parse_options(text) or None
+
+
+def _judged(answer: bytes, choices: bytes, response: str) -> Verdict:
+    question = _question(answer, choices)
+    chosen = choose(question, _normalised(response))
+    if not chosen:
+        return Verdict(reason=Reason.NO_ANSWER)
+    return Verdict(score=float(chosen == question.reference), extracted="".join(sorted(chosen)))
+
+
+_judged_short = lru_cache(maxsize=4096)(_judged)
+"""Short answers to one question are often the same: "B", "The answer is B."."""
 
 
 def choose(question: Question, text: str) -> frozenset[str]:
