@@ -65,7 +65,8 @@ def test_a_judge_with_errors_invents_nothing_and_the_rest_is_verified_by_the_nex
         assert stats["incomplete_reasons"]["verifier_error"] > 0
         assert stats["rollouts"]["unscored"]["verifier_error"] > 0
         asked = sampler.stats()["requests"]
-        assert stats["verifier"]["requests"] == len(judge.requests)
+        # What one is sent again for does not count: a probe of a judge that seems to be out of order.
+        assert 240 <= stats["verifier"]["requests"] <= len(judge.requests)
 
         def sound():
             for row in read_rows(tmp_path / "run/train/dpo.jsonl"):
