@@ -9,7 +9,7 @@ from rsr.errors import ConfigError
 from rsr.types import Message, Reason
 from rsr.verifiers import get
 from rsr.verifiers.check import Check
-from rsr.verifiers.combine import All, Any_, Weighted
+from rsr.verifiers.combine import AllOf, AnyOf, Weighted
 
 OPTIONS = {"A": "X", "B": "Y"}
 QUESTION: list[Message] = [{"role": "user", "content": "Which?\n\nA: X\nB: Y"}]
@@ -194,8 +194,8 @@ def test_they_nest():
 def test_the_scores_that_are_possible():
     rubric = {"type": "llm-as-judge", "model": "m", "template": "rubric", "rubric": "r"}
     reward = {"type": "reward-model", "model": "m", "base_url": "http://h"}
-    assert All(verifiers=["exact", rubric]).score_range == (0.0, 1.0)
-    assert Any_(verifiers=["exact", reward]).score_range is None
+    assert AllOf(verifiers=["exact", rubric]).score_range == (0.0, 1.0)
+    assert AnyOf(verifiers=["exact", reward]).score_range is None
     assert Weighted(verifiers=["exact", rubric], weights=[2.0, -0.5]).score_range == (-0.5, 2.0)
     assert Check("cascade", {"verifiers": ["exact"]}).score_range == (0.0, 1.0)
 

@@ -19,8 +19,8 @@ VERIFIERS = Registry(
         "mcq-llm-as-judge": "rsr.verifiers.judge:MCQJudge",
         "reward-model": "rsr.verifiers.reward:RewardModel",
         "cascade": "rsr.verifiers.combine:Cascade",
-        "all": "rsr.verifiers.combine:All",
-        "any": "rsr.verifiers.combine:Any_",
+        "all": "rsr.verifiers.combine:AllOf",
+        "any": "rsr.verifiers.combine:AnyOf",
         "weighted": "rsr.verifiers.combine:Weighted",
     },
 )

@@ -8,6 +8,7 @@ when it is asked again: so a fault never decides, and never changes what was dec
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from rsr.verifiers.remote import Asked
 _PASS = 1.0
 
 
-class Combination:
+class Combination(ABC):
     """What all of them have in common.
 
     Args:
@@ -36,9 +37,9 @@ class Combination:
         self.services = [service for part in self.parts for service in part.services]
         self.needs_answer = any(part.needs_answer for part in self.parts)
 
+    @abstractmethod
     def decided(self, asked: Asked, verdicts: Sequence[Verdict]) -> Verdict | None:
         """The verdict, given those of the first parts; None: the next part is needed."""
-        raise NotImplementedError
 
     def settings(self) -> dict[str, Any]:
         """Parameters beside the parts that decide verdicts."""
@@ -126,7 +127,7 @@ class Cascade(Combination):
         return drawn < self._check_passes * 2**64
 
 
-class All(Combination):
+class AllOf(Combination):
     """The lowest score of several verifiers: a response passes where it passes all of them.
 
     Args:
@@ -143,7 +144,7 @@ class All(Combination):
         return _extreme(self.parts, verdicts, floor, lowest=True)
 
 
-class Any_(Combination):  # noqa: N801 (`Any` is a type)
+class AnyOf(Combination):
     """The highest score of several verifiers: a response passes where it passes any of them.
 
     Args:
