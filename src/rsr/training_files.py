@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -23,6 +23,13 @@ from rsr.types import FormattedRow, Formatter, Message, Prompt, Rollout, Row
 
 class FormatterFailed(RSRError):
     """A formatter raised or wrote what no trainer can use."""
+
+
+@runtime_checkable
+class InPairs(Protocol):
+    """A formatter whose rows are pairs, chosen before rejected."""
+
+    writes_reasoning: bool
 
 
 class LengthBias:
@@ -74,9 +81,9 @@ class TrainingFiles:
         self.counts = dict.fromkeys(formatters, 0)
         self.files = {name: file_name(name, formatter) for name, formatter in formatters.items()}
         self._bias = {
-            name: LengthBias(with_reasoning=not formatter.style.drops)  # type: ignore[attr-defined]
+            name: LengthBias(with_reasoning=formatter.writes_reasoning)
             for name, formatter in formatters.items()
-            if getattr(formatter, "in_pairs", False)
+            if isinstance(formatter, InPairs)
         }
         self._run_dir = run_dir
         self._formatters = formatters

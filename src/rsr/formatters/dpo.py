@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rsr.formatters.layouts import Layout, Reasoning, ReasoningField, Style
+from rsr.formatters.layouts import Kind, Layout, Reasoning, ReasoningField, Style
 from rsr.formatters.pairs import Pairing, Strategy
 from rsr.formatters.thresholds import Messages
 from rsr.row_files import FileFormat
@@ -34,7 +34,7 @@ class DPO:
     """
 
     name = "dpo"
-    in_pairs = True
+    kind: Kind = "pairs"
 
     def __init__(
         self,
@@ -54,8 +54,9 @@ class DPO:
         seed: int | None = None,
     ) -> None:
         self.pass_threshold, self.fail_threshold = pass_threshold, fail_threshold
-        self.style = Style.checked("pairs", layout, file_format, reasoning, reasoning_field)
+        self.style = Style.checked(self.kind, layout, file_format, reasoning, reasoning_field)
         self.shape = self.style.shape()
+        self.writes_reasoning = not self.style.drops
         self.pairing = Pairing(
             pass_threshold,
             fail_threshold,
@@ -64,7 +65,7 @@ class DPO:
             reuse,
             min_margin,
             max_similarity,
-            same_reasoning=not self.style.drops,
+            same_reasoning=self.writes_reasoning,
             seed=seed or 0,
         )
         self.pairing.check()
@@ -78,7 +79,11 @@ class DPO:
     def rows(self, prompt: Prompt, rollouts: Sequence[Rollout]) -> Iterator[FormattedRow]:
         """A row for each pair, the first by the strategy first."""
         for chosen, rejected in self.pairing.pairs(prompt.key, rollouts):
-            yield FormattedRow(self.style.pair(prompt, chosen, rejected), (chosen.index, rejected.index))
+            yield FormattedRow(self.row(prompt, chosen, rejected), (chosen.index, rejected.index))
+
+    def row(self, prompt: Prompt, chosen: Rollout, rejected: Rollout) -> dict[str, Any]:
+        """The columns of a pair."""
+        return self.style.pair(prompt, chosen, rejected)
 
     def reads(self, rollouts: Sequence[Rollout]) -> Sequence[Rollout]:
         """Those whose texts are compared or written."""

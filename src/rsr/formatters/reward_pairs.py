@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rsr.formatters.layouts import Layout, Reasoning, ReasoningField, Style
-from rsr.formatters.pairs import Pairing, Strategy
+from rsr.formatters.dpo import DPO
+from rsr.formatters.layouts import Kind, Layout, Reasoning, ReasoningField
+from rsr.formatters.pairs import Strategy
 from rsr.formatters.thresholds import Messages
 from rsr.row_files import FileFormat
-from rsr.types import FormattedRow, Prompt, Rollout
+from rsr.types import Prompt, Rollout
 
 
-class RewardPairs:
+class RewardPairs(DPO):
     """Pairs for reward models: chosen and rejected responses of each prompt.
 
     Satisfied by 1 pass and 1 fail with different answers, for each pair. A rollout without a score is never rejected.
@@ -35,7 +35,7 @@ class RewardPairs:
     """
 
     name = "reward_pairs"
-    in_pairs = True
+    kind: Kind = "rewards"
 
     def __init__(
         self,
@@ -55,47 +55,30 @@ class RewardPairs:
         file_format: FileFormat | None = None,
         seed: int | None = None,
     ) -> None:
-        self.pass_threshold, self.fail_threshold = pass_threshold, fail_threshold
-        self.style = Style.checked("rewards", layout, file_format, reasoning, reasoning_field)
+        super().__init__(
+            pass_threshold=pass_threshold,
+            fail_threshold=fail_threshold,
+            strategy=strategy,
+            pairs_per_prompt=pairs_per_prompt,
+            reuse=reuse,
+            min_margin=min_margin,
+            max_similarity=max_similarity,
+            reasoning=reasoning,
+            reasoning_field=reasoning_field,
+            messages=messages,
+            layout=layout,
+            file_format=file_format,
+            seed=seed,
+        )
         if margin_column and layout == "llamafactory":
             raise ValueError("margin_column: LLaMA-Factory reads none; leave it out, or use layout trl or openrlhf")
-        self.shape = self.style.shape(**({"margin": "number"} if margin_column else {}))
-        self.pairing = Pairing(
-            pass_threshold,
-            fail_threshold,
-            strategy,
-            pairs_per_prompt,
-            reuse,
-            min_margin,
-            max_similarity,
-            same_reasoning=not self.style.drops,
-            seed=seed or 0,
-        )
-        self.pairing.check()
+        if margin_column:
+            self.shape = self.style.shape(margin="number")
         self.margin_column = margin_column
-        self.messages = messages
-        self.looks_again = max_similarity < 1  # whether the next pair is needed is told by texts
 
-    def needs(self, rollouts: Sequence[Rollout]) -> int:
-        """For one pair the sides that are missing: 2, 1, 0."""
-        return self.pairing.needs(rollouts)
-
-    def rows(self, prompt: Prompt, rollouts: Sequence[Rollout]) -> Iterator[FormattedRow]:
-        """A row for each pair, the first by the strategy first."""
-        for chosen, rejected in self.pairing.pairs(prompt.key, rollouts):
-            row = self.style.pair(prompt, chosen, rejected)
-            if self.margin_column:
-                row["margin"] = round((chosen.score or 0.0) - (rejected.score or 0.0), 9)
-            yield FormattedRow(row, (chosen.index, rejected.index))
-
-    def reads(self, rollouts: Sequence[Rollout]) -> Sequence[Rollout]:
-        """Those whose texts are compared or written."""
-        return self.pairing.reads(rollouts)
-
-    def missing(self, rollouts: Sequence[Rollout]) -> str:
-        """`no_pass`, `no_fail`, or what is wrong with every possible pair."""
-        return self.pairing.missing(rollouts)
-
-    def dataset_info(self) -> Mapping[str, Any] | None:
-        """LLaMA-Factory's entry."""
-        return self.style.dataset_info()
+    def row(self, prompt: Prompt, chosen: Rollout, rejected: Rollout) -> dict[str, Any]:
+        """The columns of a pair, with its margin where that is asked for."""
+        row = super().row(prompt, chosen, rejected)
+        if self.margin_column:
+            row["margin"] = round((chosen.score or 0.0) - (rejected.score or 0.0), 9)
+        return row
