@@ -9,13 +9,14 @@ summary/stats.json       the figures
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 import msgspec
 
-from rsr.errors import PluginError, StoreError, boundary
+from rsr.errors import PluginError, RSRError, StoreError, boundary
 from rsr.filters import Filters
 from rsr.lint import lint_files
 from rsr.parts import Parts
@@ -28,6 +29,8 @@ from rsr.store.rundir import RunDir, write_atomically
 from rsr.training_files import TrainingFiles, file_name
 from rsr.types import Rollout
 from rsr.verifiers.remote import spent_of
+
+_log = logging.getLogger("rsr")
 
 _TEXTS = 128  # held at once
 
@@ -108,15 +111,23 @@ def write_files(
         summary["files"][name] |= {"file": file, **({"length_bias": bias} if bias else {})}
     if filtering.filters.of_responses:
         summary["filtered"] = {"prompts": dict(filtering.prompts), "responses": dict(filtering.responses)}
-    summary["lint"] = lint_files(run_dir.train, _layouts(parts, files))
+    summary["lint"] = _linted(run_dir, parts, files)
     write_atomically(run_dir.summary / "stats.json", json.dumps(summary, indent=2) + "\n")
     return summary
 
 
-def _layouts(parts: Parts, files: TrainingFiles) -> dict[str, str]:
-    """The trainer of each file; those of other people's formatters are theirs to check."""
+def _linted(run_dir: RunDir, parts: Parts, files: TrainingFiles) -> dict[str, Any]:
+    """What a trainer would make of the files; those of other people's formatters are theirs to check.
+
+    They are written by now: what hinders the look at them hinders nothing else.
+    """
     styles = {name: getattr(formatter, "style", None) for name, formatter in parts.formatters.items()}
-    return {files.files[name]: style.layout for name, style in styles.items() if style is not None}
+    trainers = {files.files[name]: style.layout for name, style in styles.items() if style is not None}
+    try:
+        return lint_files(run_dir.train, trainers)
+    except (OSError, RSRError) as cause:
+        _log.warning("%s: can't be linted: %s; rsr lint %s tries again", run_dir.train, cause, run_dir.train)
+        return {}
 
 
 class _Filtering(NamedTuple):

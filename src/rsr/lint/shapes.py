@@ -9,14 +9,8 @@ from typing import Any, NamedTuple
 
 from rsr.lint.report import Trainer
 
-L, T, V, O, A, I = (  # noqa: E741
-    Trainer.LLAMAFACTORY,
-    Trainer.TRL,
-    Trainer.VERL,
-    Trainer.OPENRLHF,
-    Trainer.AXOLOTL,
-    Trainer.OPENAI,
-)
+_FACTORY, _TRL, _VERL = Trainer.LLAMAFACTORY, Trainer.TRL, Trainer.VERL
+_RLHF, _AXOLOTL, _OPENAI = Trainer.OPENRLHF, Trainer.AXOLOTL, Trainer.OPENAI
 
 OPENAI_ROLES = {"system": "s", "developer": "s", "user": "u", "assistant": "a", "tool": "t", "function": "t"}
 SHAREGPT_ROLES = {"system": "s", "human": "u", "gpt": "a", "observation": "t", "function_call": "a"}
@@ -49,36 +43,37 @@ _PAIR = ("chosen", "rejected")
 
 SHAPES = (
     _shape("multi_sft", "messages responses", (), "messages", sides=("responses",)),
-    _shape("verl_rl", "data_source prompt reward_model", (V,), "prompt"),
-    _shape("openrlhf_prompts", "input label", (O,), "input"),
-    _shape("openai_pairs", "input preferred_output non_preferred_output", (I,),
+    _shape("verl_rl", "data_source prompt reward_model", (_VERL,), "prompt"),
+    _shape("openrlhf_prompts", "input label", (_RLHF,), "input"),
+    _shape("openai_pairs", "input preferred_output non_preferred_output", (_OPENAI,),
            sides=("preferred_output", "non_preferred_output")),
-    _shape("sharegpt_pairs", "conversations chosen rejected", (L, A), "conversations", sides=_PAIR, sharegpt=True),
-    _shape("message_pairs", "messages chosen rejected", (L, A), "messages", sides=_PAIR),
-    _shape("pairs", "prompt chosen rejected", (T, O), "prompt", sides=_PAIR),
-    _shape("openrlhf_pairs", "input chosen rejected", (O,), "input", sides=_PAIR),
-    _shape("alpaca_pairs", "instruction chosen rejected", (L,), sides=_PAIR),
-    _shape("whole_pairs", "chosen rejected", (T, O), sides=_PAIR),
-    _shape("kto", "prompt completion label", (T, A), "prompt", sides=("completion",)),
-    _shape("kto_messages", "messages label", (L,), "messages", whole=True),
-    _shape("kto_sharegpt", "conversations label", (L,), "conversations", whole=True, sharegpt=True),
-    _shape("prompt_completion", "prompt completion", (T, O), "prompt", sides=("completion",)),
-    _shape("messages", "messages", (L, T, V, O, A, I), "messages", whole=True),
-    _shape("sharegpt", "conversations", (L, A), "conversations", whole=True, sharegpt=True),
-    _shape("alpaca", "instruction output", (L, A), sides=("output",)),
-    _shape("prompts", "prompt", (T, O), "prompt"),
+    _shape("sharegpt_pairs", "conversations chosen rejected", (_FACTORY, _AXOLOTL), "conversations",
+           sides=_PAIR, sharegpt=True),
+    _shape("message_pairs", "messages chosen rejected", (_FACTORY, _AXOLOTL), "messages", sides=_PAIR),
+    _shape("pairs", "prompt chosen rejected", (_TRL, _RLHF), "prompt", sides=_PAIR),
+    _shape("openrlhf_pairs", "input chosen rejected", (_RLHF,), "input", sides=_PAIR),
+    _shape("alpaca_pairs", "instruction chosen rejected", (_FACTORY,), sides=_PAIR),
+    _shape("whole_pairs", "chosen rejected", (_TRL, _RLHF), sides=_PAIR),
+    _shape("kto", "prompt completion label", (_TRL, _AXOLOTL), "prompt", sides=("completion",)),
+    _shape("kto_messages", "messages label", (_FACTORY,), "messages", whole=True),
+    _shape("kto_sharegpt", "conversations label", (_FACTORY,), "conversations", whole=True, sharegpt=True),
+    _shape("prompt_completion", "prompt completion", (_TRL, _RLHF), "prompt", sides=("completion",)),
+    _shape("messages", "messages", (_FACTORY, _TRL, _VERL, _RLHF, _AXOLOTL, _OPENAI), "messages", whole=True),
+    _shape("sharegpt", "conversations", (_FACTORY, _AXOLOTL), "conversations", whole=True, sharegpt=True),
+    _shape("alpaca", "instruction output", (_FACTORY, _AXOLOTL), sides=("output",)),
+    _shape("prompts", "prompt", (_TRL, _RLHF), "prompt"),
 )  # fmt: skip
 """The first whose columns are all there is the shape of a row."""
 
 UNKNOWN = Shape("unknown", (), frozenset())
 
 READ: dict[Trainer, frozenset[str]] = {
-    T: frozenset(("prompt", "completion", "chosen", "rejected", "messages", "tools", "chat_template_kwargs")),
-    O: frozenset(("prompt", "completion", "chosen", "rejected", "messages", "margin", "datasource")),
-    A: frozenset(("messages", "conversations", "chosen", "rejected", "tools", "system")),
-    V: frozenset(("messages", "prompt", "tools", "enable_thinking")),
-    L: frozenset(),
-    I: frozenset(("messages", "tools", "input", "preferred_output", "non_preferred_output")),
+    _TRL: frozenset(("prompt", "completion", "chosen", "rejected", "messages", "tools", "chat_template_kwargs")),
+    _RLHF: frozenset(("prompt", "completion", "chosen", "rejected", "messages", "margin", "datasource")),
+    _AXOLOTL: frozenset(("messages", "conversations", "chosen", "rejected", "tools", "system")),
+    _VERL: frozenset(("messages", "prompt", "tools", "enable_thinking")),
+    _FACTORY: frozenset(),
+    _OPENAI: frozenset(("messages", "tools", "input", "preferred_output", "non_preferred_output")),
 }
 """Columns that a trainer reads wherever it finds them."""
 
@@ -118,11 +113,15 @@ def guessed_trainer(shape: Shape, parquet: bool, unregistered: bool) -> Trainer:
         unregistered: there is a register of LLaMA-Factory beside the file, and it does not name the file.
     """
     if shape.name == "messages" and parquet:
-        return V
-    order = (T, V, I, A, O) if unregistered and shape.readers else (L, V, T, I, A, O)
+        return _VERL
+    order = (
+        (_TRL, _VERL, _OPENAI, _AXOLOTL, _RLHF)
+        if unregistered and shape.readers
+        else (_FACTORY, _VERL, _TRL, _OPENAI, _AXOLOTL, _RLHF)
+    )
     if shape.name == "message_pairs":
-        return A
-    return next((trainer for trainer in order if trainer in shape.readers), L)
+        return _AXOLOTL
+    return next((trainer for trainer in order if trainer in shape.readers), _FACTORY)
 
 
 def wrong_keys(row: Mapping[str, Any], shape: Shape, trainer: Trainer) -> str | None:
