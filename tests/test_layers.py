@@ -25,7 +25,7 @@ FLOORS: list[set[str]] = [
         "budgets",
         "gate",
     },
-    {"registry", "completions", "alike", "failures", "progress", "guards"},
+    {"registry", "completions", "alike", "failures", "progress", "guards", "listed_models"},
     {"bodies", "endpoint", "connections"},
     {"written", "replies", "sections"},
     {"config"},

@@ -8,8 +8,9 @@ import pytest
 import rsr.wire
 from chat_server import reply_text, serve
 from rsr.errors import ConfigError, PromptRefused, RequestFailed, SamplerStopped
+from rsr.listed_models import is_listed
 from rsr.samplers import SAMPLERS
-from rsr.samplers.openai_compatible import OpenAICompatible, _is_listed
+from rsr.samplers.openai_compatible import OpenAICompatible
 from rsr.types import Sampler, SampleRequest
 
 
@@ -309,7 +310,7 @@ def test_the_key_comes_from_the_environment(monkeypatch):
     ],
 )
 def test_is_listed(model, entry, listed):
-    assert _is_listed(model, entry) is listed
+    assert is_listed(model, [entry]) is listed
 
 
 def test_another_model_in_the_replies_is_warned_of_once(caplog):

@@ -28,6 +28,7 @@ from rsr.endpoint import Endpoint, Limits
 from rsr.errors import ConfigError, PromptRefused, RequestFailed, SamplerStopped
 from rsr.failures import Failed, Failure, ParameterRefused, listing
 from rsr.gate import Ticket
+from rsr.listed_models import is_listed, listed_models
 from rsr.registry import nearest
 from rsr.replies import Assembly, read_choices
 from rsr.types import Completion, Message, SampleRequest
@@ -156,7 +157,7 @@ class OpenAICompatible:
             failed = self._wire.failure(reply.status, reply.body, self._common, reply.headers)
             if failed is not None and failed.failure is Failure.KEY:
                 raise SamplerStopped(str(failed))
-            listed = _models(reply.body) if reply.status == 200 else []
+            listed = listed_models(reply.body) if reply.status == 200 else []
             self._llama_cpp = _is_llama_cpp(listed, reply.headers)
         self._wire.models = [str(entry.get("id")) for entry in listed]
         self._check_model(listed)
@@ -301,7 +302,7 @@ class OpenAICompatible:
             have = f"the server lists: {listing(names)}" if names else "set it to the name that the server gives it"
             raise ConfigError(f"sampler.model: missing; {have}")
         model = str(self._common["model"])
-        if listed and not any(_is_listed(model, entry) for entry in listed):
+        if listed and not is_listed(model, listed):
             hint = nearest(model, names) if len(names) > 8 else f"it lists: {listing(names)}"
             raise SamplerStopped(f"sampler.model: the server does not have {model!r}; {hint}")
 
@@ -323,27 +324,10 @@ def _used(completions: list[Completion]) -> int | None:
     return sum(count or 0 for count in counts) + (completions[0].prompt_tokens or 0)
 
 
-def _models(body: Any) -> list[dict[str, Any]]:
-    """The entries of a list of models, whichever way it is wrapped."""
-    listed = body.get("data") or body.get("models") if isinstance(body, dict) else body
-    return (
-        [entry for entry in listed if isinstance(entry, dict) and entry.get("id")] if isinstance(listed, list) else []
-    )
-
-
 def _is_llama_cpp(listed: list[dict[str, Any]], headers: Mapping[str, str]) -> bool:
     return "llama.cpp" in headers.get("Server", "").lower() or any(
         entry.get("owned_by") == "llamacpp" for entry in listed
     )
-
-
-def _is_listed(model: str, entry: dict[str, Any]) -> bool:
-    """Whether an entry is the model: by id, alias or origin, or as Ollama, Gemini and OpenRouter write it."""
-    names = {entry.get("id"), entry.get("root"), entry.get("parent"), *(entry.get("aliases") or ())}
-    spellings = {model, f"{model}:latest", f"models/{model}"}
-    if "/" in model:
-        spellings.add(model.partition(":")[0])
-    return not names.isdisjoint(spellings)
 
 
 def _with_images(request: SampleRequest) -> list[Message]:

@@ -18,6 +18,7 @@ from rsr.errors import BudgetSpent, ConfigError, RequestFailed, SamplerDown, Sam
 from rsr.failures import Failure, listing
 from rsr.gate import Ticket
 from rsr.hashing import content_hash
+from rsr.listed_models import is_listed, listed_models
 from rsr.verifiers.remote import Remote, current_remote
 from rsr.wire import Wire, sendable
 
@@ -194,21 +195,11 @@ class Service:
         failed = wire.failure(reply.status, reply.body, {"model": model}, reply.headers)
         if failed is not None and failed.failure is Failure.KEY:
             raise SamplerStopped(str(failed))
-        listed = reply.body.get("data") if reply.status == 200 and isinstance(reply.body, dict) else None
-        entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
-        wire.models = [str(entry["id"]) for entry in entries if entry.get("id")]
-        if wire.models and not any(_is(model, entry) for entry in entries):
+        listed = listed_models(reply.body) if reply.status == 200 else []
+        wire.models = [str(entry["id"]) for entry in listed]
+        if listed and not is_listed(model, listed):
             has = f"it lists: {listing(wire.models)}"
             raise SamplerStopped(f"{_SECTION}.model: the server does not have {model!r}; {has}")
-
-
-def _is(model: str, entry: Mapping[str, Any]) -> bool:
-    """Whether an entry of the list is the model: by id, alias or origin, or as Ollama and Gemini write it."""
-    names = {entry.get("id"), entry.get("root"), entry.get("parent"), *(entry.get("aliases") or ())}
-    spellings = {model, f"{model}:latest", f"models/{model}"}
-    if "/" in model:
-        spellings.add(model.partition(":")[0])
-    return not names.isdisjoint(spellings)
 
 
 def _budget(given: Mapping[str, int | None] | None) -> dict[str, int | None]:
