@@ -243,6 +243,14 @@ def test_verify_and_score_ask_the_judge_too(tmp_path):
         assert first.code == 0, first.err
         asked = sampler.stats()["requests"]
         settings = [one for one in given if one.startswith("verifier.")]
+        config = (tmp_path / "run/config.yaml").read_text()
+        refused = process("verify", tmp_path / "run", *settings)
+        assert refused.code == 2
+        assert "verdicts are missing, each of which may cost requests" in refused.errors[-1]
+        assert (tmp_path / "run/config.yaml").read_text() == config
+        onward = process("run", tmp_path / "run")
+        assert onward.code == 0, onward.err
+        assert not judge.requests, "what was refused is not what the next run does"
         verified = process("verify", tmp_path / "run", *settings, "--yes")
         assert verified.code == 0, verified.err
         stored = json.loads((tmp_path / "run/summary/stats.json").read_text())["rollouts"]["stored"]

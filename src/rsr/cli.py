@@ -209,6 +209,7 @@ def format_(
     display = Display(redact, quiet)
     with Session(loaded, "format", Options(partial=partial, yes=yes), display) as session:
         session.index()
+        session.save_config()
         ended = session.format()
     finish(ended)
 

@@ -10,7 +10,7 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -90,24 +90,25 @@ def index_before(run_dir: RunDir, verification: Verification) -> Iterator[Path |
         kept.unlink(missing_ok=True)
 
 
-def _refuse_costs(replayed: Iterable[Stored], run_dir: RunDir) -> None:
+def refuse_costs(run_dir: RunDir, store: RolloutStore, verification: Verification) -> None:
     """Where verdicts are missing that cost requests, say how many.
 
     Raises:
         RunDirError: there are any.
     """
-    count = sum(
-        sum(map(_is_owed, stored.rollouts))
-        for stored in replayed
-        if any(map(_is_owed, stored.rollouts)) and stored.reference.check.remote
-    )
+    prompts = Prompts(run_dir.prompts)
+    try:
+        owing = ((stored, sum(map(_is_owed, stored.rollouts))) for stored in replay(prompts, store, verification, -1))
+        count = sum(owed for stored, owed in owing if owed and stored.reference.check.remote)
+    finally:
+        prompts.close()
     if count:
         fix = f"to make them, rsr verify {run_dir.path} --yes"
         raise RunDirError(f"verifier: {count:,} verdicts are missing, each of which may cost requests; {fix}")
 
 
 def missing_verdicts(
-    run_dir: RunDir, store: RolloutStore, verification: Verification, flips: Flips, before: Path | None, paid: bool
+    run_dir: RunDir, store: RolloutStore, verification: Verification, flips: Flips, before: Path | None
 ) -> int:
     """Judge every valid rollout that has no final verdict under the config of now; returns how many were judged.
 
@@ -119,34 +120,25 @@ def missing_verdicts(
         verification: judges.
         flips: told of every verdict that replaces one.
         before: the index of prompts as it was when the old verdicts were made.
-        paid: make verdicts that cost requests too.
-
-    Raises:
-        RunDirError: there are such verdicts to be made, and `paid` is not set.
     """
     prompts, old = Prompts(run_dir.prompts), Before(before, store)
+    verification.remote.before = store.counters()
+    work = _Work(store, verification, flips, run_dir.summary / "flips.jsonl")
     try:
-        if not paid:
-            _refuse_costs(replay(prompts, store, verification, -1), run_dir)
-        verification.remote.before = store.counters()
-        work = _Work(store, verification, flips, run_dir.summary / "flips.jsonl")
-        try:
-            for page in pages(prompts, store, verification, -1):
-                for stored, were in zip(page, old.of(page), strict=True):
-                    if verification.stopped is not None:
-                        break
-                    owed = [rollout for rollout in stored.rollouts if _is_owed(rollout)]
-                    store.fill(stored.prompt, owed)
-                    for rollout in owed:
-                        old_verdict = were.pop((rollout.index, rollout.limit), rollout.verdict)
-                        verdict = verification.submit(stored.prompt, stored.reference, rollout.response)
-                        work.add(_Pending(stored, rollout, old_verdict, verdict))
-                    work.compare(stored, were)
-            work.finish()
-        finally:
-            work.close()  # after Ctrl-C too
-        return work.made
+        for page in pages(prompts, store, verification, -1):
+            for stored, were in zip(page, old.of(page), strict=True):
+                if verification.stopped is not None:
+                    return work.finish()
+                owed = [rollout for rollout in stored.rollouts if _is_owed(rollout)]
+                store.fill(stored.prompt, owed)
+                for rollout in owed:
+                    old_verdict = were.pop((rollout.index, rollout.limit), rollout.verdict)
+                    verdict = verification.submit(stored.prompt, stored.reference, rollout.response)
+                    work.add(_Pending(stored, rollout, old_verdict, verdict))
+                work.compare(stored, were)
+        return work.finish()
     finally:
+        work.close()  # after Ctrl-C too
         old.close()
         prompts.close()
 
@@ -178,10 +170,11 @@ class _Work:
             if verdict is not None and rollout.verdict is not None:
                 self._compared(stored, rollout, verdict, rollout.verdict)
 
-    def finish(self) -> None:
-        """Wait for all."""
+    def finish(self) -> int:
+        """Wait for all; how many there are."""
         while self._pending:
             self._settle(self._pending.popleft())
+        return self.made
 
     def close(self) -> None:
         """Commit what has come."""

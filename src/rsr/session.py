@@ -26,7 +26,7 @@ from rsr.prompt_changes import Change
 from rsr.prompts import Prompts
 from rsr.redaction import Redactor, redacted
 from rsr.replay import Stored, replay
-from rsr.reverify import index_before, missing_verdicts
+from rsr.reverify import index_before, missing_verdicts, refuse_costs
 from rsr.sections import KeyClass
 from rsr.settings import Settings
 from rsr.signals import Signals
@@ -135,11 +135,10 @@ class Session:
         self.events.close()
         self._lease.release()
 
-    def index(self) -> Change:
-        """Bring the prompts up to date, then the saved config."""
+    def index(self) -> None:
+        """Bring the prompts up to date."""
         if not self._input_there:
-            self._save_config()
-            return Change(total=0)
+            return
         self.watch.indexing()
         verifier = self.parts.verification.default
         change = prompts_index.index(
@@ -154,8 +153,6 @@ class Session:
         )
         if change.skipped:
             self.watch.warn(f"data: {change.skipped} rows can't be used and are listed in summary/dropped.jsonl")
-        self._save_config()
-        return change
 
     def _find_input(self) -> bool:
         """Whether the input is there. A run that has read it can go on without."""
@@ -192,7 +189,8 @@ class Session:
         fix = "use another work_dir, or add --new-samples to rsr run to sample anew in this one"
         raise RunDirError(f"{self.run_dir.path}: was sampled with other settings: {self.redactor(differ)}; {fix}")
 
-    def _save_config(self) -> None:
+    def save_config(self) -> None:
+        """Make the config of now the run's own."""
         values = redacted(self.parts.config.model_dump(mode="json"))
         old = self.run_dir.stored() if self.run_dir.exists else None
         differ = changes(old.values, values) if old else {}
@@ -233,8 +231,6 @@ class Session:
             self._tell(problem)
         return store
 
-    # Acting
-
     def sample(self) -> Ended:
         """Draw what is owed, write the files."""
         store = self.store()
@@ -269,6 +265,7 @@ class Session:
                     # Before the input is read: a wrong address or key is found within a second.
                     runner.run(self.parts.start())
                 self.index()  # not in the loop, where Ctrl-C would have to wait for it
+                self.save_config()
                 return runner.run(self._drive(store, started=fresh))
             finally:
                 runner.run(sampler.close())
@@ -364,7 +361,10 @@ class Session:
             self.index()
             store = self.store()
             try:
-                made = missing_verdicts(self.run_dir, store, verification, flips, before, paid=self.options.yes)
+                if not self.options.yes:
+                    refuse_costs(self.run_dir, store, verification)
+                self.save_config()  # not before: what is refused must not be what the next run does
+                made = missing_verdicts(self.run_dir, store, verification, flips, before)
                 return made, flips, self._ended(self.write(store), None, verification.stopped)
             finally:
                 store.close()
