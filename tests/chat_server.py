@@ -20,6 +20,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
@@ -122,6 +123,15 @@ class Running:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=10) as reply:
             found: dict[str, Any] = json.load(reply)
             return found
+
+    def settled(self) -> dict[str, Any]:
+        """Its counts when nothing is in flight."""
+        for _ in range(500):
+            stats = self.stats(deliveries=True)
+            if not (stats["in_flight"] or stats["waiting"] or stats["requests_in_flight"]):
+                return stats
+            time.sleep(0.01)
+        raise AssertionError(stats)
 
 
 @contextlib.contextmanager

@@ -1,35 +1,22 @@
-import asyncio
-import time
+"""The chat server of the tests: its options mean what they say, in a thread and in a process of its own."""
 
-import aiohttp
+import json
+
 import pytest
 
+from chat_client import Brought, choices_in, talk
 from chat_server import label, reply_text, serve
 
 MESSAGES = [{"role": "user", "content": "Which? [p=0.5][answer=C]"}]
 
 
-def call(server, *payloads, path="chat/completions"):
-    """The (status, body) of requests that are sent at the same time."""
-
-    async def one(session, payload):
-        async with session.post(f"{server.base_url}/{path}", json={"model": "test-model", **payload}) as reply:
-            return reply.status, await reply.json()
-
-    async def main():
-        async with aiohttp.ClientSession() as session:
-            return await asyncio.gather(*(one(session, payload) for payload in payloads))
-
-    return asyncio.run(main())
-
-
-def contents(reply):
-    return [choice["message"]["content"] for choice in reply[1]["choices"]]
+def contents(reply: Brought):
+    return [text for text, _ in choices_in(reply.body).values()]
 
 
 def test_choice_j_is_the_answer_to_seed_plus_j():
     with serve() as server:
-        four, *single = call(
+        four, *single = talk(
             server,
             {"messages": MESSAGES, "seed": 7, "n": 4},
             *({"messages": MESSAGES, "seed": 7 + j} for j in range(4)),
@@ -54,7 +41,8 @@ def test_tags_fix_pass_rate_answer_and_text():
 
 def test_max_tokens_truncates():
     with serve() as server:
-        [(_, reply)] = call(server, {"messages": MESSAGES, "seed": 1, "max_tokens": 3})
+        [brought] = talk(server, {"messages": MESSAGES, "seed": 1, "max_tokens": 3})
+    reply = json.loads(brought.body)
     assert reply["choices"][0]["finish_reason"] == "length"
     assert reply["choices"][0]["message"]["content"] == " ".join(reply_text(MESSAGES, 1).split()[:3])
     assert reply["usage"]["completion_tokens"] == 3
@@ -62,7 +50,7 @@ def test_max_tokens_truncates():
 
 def test_slots_limit_what_runs_at_once():
     with serve(slots=4, latency=0.02) as server:
-        call(server, *({"messages": MESSAGES, "seed": seed, "n": 1 + seed % 3} for seed in range(12)))
+        talk(server, *({"messages": MESSAGES, "seed": seed, "n": 1 + seed % 3} for seed in range(12)))
         stats = server.stats()
     assert stats["max_in_flight"] <= 4 and stats["delivered"] == 24 and stats["in_flight"] == 0
 
@@ -70,26 +58,14 @@ def test_slots_limit_what_runs_at_once():
 @pytest.mark.parametrize("llamacpp", [False, True])
 def test_a_client_that_leaves(llamacpp):
     with serve(llamacpp=llamacpp, token_delay=0.02) as server:
-
-        async def main():
-            timeout = aiohttp.ClientTimeout(total=0.1)
-            async with aiohttp.ClientSession(timeout=timeout) as session:
-                payload = {"model": "test-model", "messages": MESSAGES, "seed": 1, "n": 2}
-                with pytest.raises(asyncio.TimeoutError):
-                    async with session.post(f"{server.base_url}/chat/completions", json=payload) as reply:
-                        await reply.read()
-
-        asyncio.run(main())
-        for _ in range(200):
-            if server.stats()["in_flight"] == 0:
-                break
-            time.sleep(0.02)
-        stats = server.stats()
+        [left] = talk(server, {"messages": MESSAGES, "seed": 1, "n": 2}, timeout=0.1)
+        assert left.status in ("TimeoutError", "ServerTimeoutError", "SocketTimeoutError")
+        stats = server.settled()
     assert (stats["aborted"], stats["generated"], stats["delivered"]) == ((0, 2, 0) if llamacpp else (2, 0, 0))
 
 
 def test_the_server_in_a_process():
     with serve(process=True, models=["a", "b"], api_key="k", token_delay=0.0, llamacpp=True) as server:
-        status, _ = call(server, {"messages": MESSAGES})[0]
-        assert status == 401
+        [refused] = talk(server, {"messages": MESSAGES})
+        assert refused.status == 401
         assert server.stats()["refused"] == 1
