@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from judged import rollout
 
 from commands import read_rows
 from rsr.errors import ConfigError
@@ -13,7 +14,7 @@ from rsr.formatters import FORMATTERS
 from rsr.formatters.sft import SFT
 from rsr.row_files import RowFile, RowsDiffer, Shape
 from rsr.row_files import read_rows as rows_of
-from rsr.types import Formatter, Outcome, Prompt, Rollout, Row, Verdict
+from rsr.types import Formatter, Prompt, Row
 
 URL, PATH = "https://example.org/a.png", "b.png"
 CALL = {"id": "1", "type": "function", "function": {"name": "look", "arguments": '{"at": "sky"}'}}
@@ -37,18 +38,6 @@ SEEN = [
 def prompt(messages: list[dict[str, Any]] = ASKED, **more: Any) -> Prompt:
     metadata = {"answer": "B", **more.pop("metadata", {})}
     return Prompt(order=0, key=b"k" * 16, id="q", messages=messages, metadata=metadata, **more)
-
-
-def rollout(index: int, score: float, text: str, reasoning: str = "") -> Rollout:
-    return Rollout(
-        index=index,
-        outcome=Outcome.OK,
-        verdict=Verdict(score=score),
-        answer_key=index,
-        has_reasoning=bool(reasoning),
-        response=text,
-        reasoning=reasoning,
-    )
 
 
 PAIR = [rollout(0, 1.0, "B", "So."), rollout(1, 0.0, "A", "Well.")]

@@ -1,4 +1,4 @@
-"""What a formatter needs is the least that could satisfy it, found here by trying; together they need the most."""
+"""What a formatter needs is the least that could satisfy it, by example and by trying; together they need the most."""
 
 import itertools
 from typing import Any
@@ -6,12 +6,56 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from judged import rollout, row, rows, scores
 
 from recompute import satisfied
 from rsr.formatters import FORMATTERS
-from rsr.hashing import answer_key
+from rsr.formatters.dpo import DPO
+from rsr.formatters.multi_sft import MultiSFT
+from rsr.formatters.sft import SFT
 from rsr.schedule import combined_needs
-from rsr.types import Formatter, Outcome, Reason, Rollout, Verdict
+from rsr.types import Formatter, Rollout
+
+# By example
+
+
+def test_sft_needs_one_until_there_is_a_pass() -> None:
+    assert [SFT().needs(scores(*values)) for values in ([], [0.0], [0.0, None], [0.0, 1.0])] == [1, 1, 1, 0]
+
+
+def test_best_of_needs_so_many_valid_ones_of_which_one_passes() -> None:
+    formatter = SFT(best_of=3)
+    cases: list[list[float | None]] = [[], [1.0], [1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0], [0.0, 0.0, None, 1.0]]
+    assert [formatter.needs(scores(*values)) for values in cases] == [3, 2, 1, 0, 1, 0]
+
+
+def test_dpo_needs_the_missing_sides() -> None:
+    cases: list[list[float | None]] = [[], [None], [1.0], [1.0, 1.0], [0.0], [0.0, 1.0]]
+    assert [DPO().needs(scores(*values)) for values in cases] == [2, 2, 1, 1, 1, 0]
+
+
+def test_dpo_needs_one_more_where_one_answer_was_judged_both_ways() -> None:
+    same = [rollout(0, 1.0, "B"), rollout(1, 0.0, " B\n")]
+    assert DPO().needs(same) == 1
+    assert rows(DPO(), same) == []
+    assert DPO().missing(same) == "no_difference"
+    assert DPO().needs([*same, rollout(2, 0.0, "A")]) == 0
+    assert row(DPO(), [*same, rollout(2, 0.0, "A")])["rejected"]["value"] == "A"
+
+
+def test_multi_sft_needs_num_responses_less_the_different_passes() -> None:
+    formatter = MultiSFT(num_responses=3)
+    passes = [rollout(0, 1.0, "a"), rollout(1, 1.0, " a\n"), rollout(2, 0.0, "b"), rollout(3, 1.0, "c")]
+    assert [formatter.needs(passes[:count]) for count in range(5)] == [3, 2, 2, 2, 1]
+
+
+def test_together_formatters_need_what_the_neediest_needs() -> None:
+    needs = combined_needs([SFT(), DPO(), MultiSFT(num_responses=3)])
+    cases: list[list[float | None]] = [[], [1.0], [1.0, 0.0], [1.0, 1.0, 1.0], [1.0, 1.0, 1.0, 0.0]]
+    assert [needs(scores(*values)) for values in cases] == [3, 2, 2, 1, 0]
+
+
+# By trying
 
 SOFT = {"pass_threshold": 0.75, "fail_threshold": 0.25}
 
@@ -59,17 +103,8 @@ def exported(index: int, score: float | None, text: str, extracted: str | None, 
     return {**row, "reasoning": reasoning, "reason": reason}
 
 
-def rollout(row: dict[str, Any]) -> Rollout:
-    reason = Reason.NO_ANSWER if row["score"] is None else None
-    return Rollout(
-        index=row["index"],
-        outcome=Outcome.OK,
-        verdict=Verdict(score=row["score"], extracted=row["extracted"], reason=reason),
-        answer_key=answer_key(row["text"]),
-        has_reasoning=bool(row["reasoning"]),
-        response=row["text"],
-        reasoning=row["reasoning"],
-    )
+def stored(row: dict[str, Any]) -> Rollout:
+    return rollout(row["index"], row["score"], row["text"], row["reasoning"], row["extracted"])
 
 
 def least(entry: dict[str, Any], valid: list[dict[str, Any]]) -> int:
@@ -95,7 +130,7 @@ def built(entry: dict[str, Any]) -> Formatter:
 @given(drawn=drawn)
 def test_needs_is_the_least_number_that_could_satisfy(entry: dict[str, Any], drawn: Any) -> None:
     valid = [exported(index, *what) for index, what in enumerate(drawn)]
-    needs = built(entry).needs([rollout(row) for row in valid])
+    needs = built(entry).needs([stored(row) for row in valid])
     assert min(needs, MOST) == least(entry, valid)
 
 
@@ -104,7 +139,7 @@ def test_needs_is_the_least_number_that_could_satisfy(entry: dict[str, Any], dra
 @given(drawn=drawn)
 def test_needs_falls_by_one_at_most_and_never_rises(entry: dict[str, Any], drawn: Any) -> None:
     formatter = built(entry)
-    rollouts = [rollout(exported(index, *what)) for index, what in enumerate(drawn)]
+    rollouts = [stored(exported(index, *what)) for index, what in enumerate(drawn)]
     needs = [formatter.needs(rollouts[:count]) for count in range(len(rollouts) + 1)]
     assert all(0 <= before - after <= 1 for before, after in itertools.pairwise(needs))
 
@@ -115,7 +150,7 @@ def test_together_they_are_satisfied_exactly_when_all_are(drawn: Any, some: list
     valid = [exported(index, *what) for index, what in enumerate(drawn)]
     needs = combined_needs([built(ENTRIES[at]) for at in some])
     for count in range(len(valid) + 1):
-        rollouts = [rollout(row) for row in valid[:count]]
+        rollouts = [stored(row) for row in valid[:count]]
         assert (needs(rollouts) == 0) is all(satisfied(ENTRIES[at], valid[:count]) for at in some)
 
 
@@ -126,7 +161,7 @@ def test_near_duplicates_are_told_in_index_order() -> None:
     valid = [exported(index, 1.0, text, None, "") for index, text in enumerate(texts)]
     entry = {"type": "multi_sft", "num_responses": 4, "unique_by": "near", "max_similarity": 0.6}
     formatter = built(entry)
-    needs = [formatter.needs([rollout(row) for row in valid[:count]]) for count in range(5)]
+    needs = [formatter.needs([stored(row) for row in valid[:count]]) for count in range(5)]
     assert needs == [4, 3, 3, 2, 2]
     strict = built({**entry, "max_similarity": 0.99})
-    assert strict.needs([rollout(row) for row in valid]) == 0
+    assert strict.needs([stored(row) for row in valid]) == 0

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from judged import rollout
 
 from commands import question, read_rows, write_rows
 from rsr.formatters.dpo import DPO
 from rsr.formatters.kto import KTO
 from rsr.formatters.sft import SFT
-from rsr.hashing import answer_key
-from rsr.types import Formatter, Outcome, Prompt, Rollout, Verdict
+from rsr.types import Formatter, Prompt, Rollout
 
 LONG = "First we count the hens, then the eggs, and at last we multiply all hens by all eggs: "
 
@@ -20,29 +20,17 @@ def asked(key: bytes = b"k" * 16) -> Prompt:
     return Prompt(order=0, key=key, id="q", messages=[{"role": "user", "content": "Which?"}])
 
 
-def rollout(index: int, score: float | None, text: str, extracted: str | None = None, reasoning: str = "") -> Rollout:
-    return Rollout(
-        index=index,
-        outcome=Outcome.OK,
-        verdict=Verdict(score=score, extracted=extracted),
-        answer_key=answer_key(text),
-        has_reasoning=bool(reasoning),
-        response=text,
-        reasoning=reasoning,
-    )
-
-
 def indices(formatter: Formatter, rollouts: list[Rollout], key: bytes = b"k" * 16) -> list[tuple[int, ...]]:
     return [row.indices for row in formatter.rows(asked(key), rollouts)]
 
 
 MIXED = [
-    rollout(0, 1.0, "ten " * 10, "10"),
-    rollout(1, 0.1, "nine " * 3, "9"),
-    rollout(2, 0.8, "ten!", "10"),
-    rollout(3, 0.0, "eleven " * 9, "11"),
-    rollout(4, 0.2, "it is eleven", "11"),
-    rollout(5, 0.9, "ten, of course", "10"),
+    rollout(0, 1.0, "ten " * 10, extracted="10"),
+    rollout(1, 0.1, "nine " * 3, extracted="9"),
+    rollout(2, 0.8, "ten!", extracted="10"),
+    rollout(3, 0.0, "eleven " * 9, extracted="11"),
+    rollout(4, 0.2, "it is eleven", extracted="11"),
+    rollout(5, 0.9, "ten, of course", extracted="10"),
 ]
 SOFT: dict[str, Any] = {"pass_threshold": 0.8, "fail_threshold": 0.2}
 
@@ -66,8 +54,8 @@ def test_a_strategy_says_which_pairs_come_first(params: dict[str, Any], expected
 
 
 def test_the_most_common_wrong_answer_is_the_hard_negative_and_no_answer_the_last() -> None:
-    fails = [rollout(1, 0.0, "x", None), rollout(2, 0.0, "z", None), rollout(3, 0.0, "y", "9")]
-    assert indices(DPO(strategy="hard_negative"), [rollout(0, 1.0, "ten", "10"), *fails]) == [(0, 3)]
+    fails = [rollout(1, 0.0, "x"), rollout(2, 0.0, "z"), rollout(3, 0.0, "y", extracted="9")]
+    assert indices(DPO(strategy="hard_negative"), [rollout(0, 1.0, "ten", extracted="10"), *fails]) == [(0, 3)]
 
 
 def test_random_pairs_follow_from_seed_and_prompt_and_from_nothing_else() -> None:
