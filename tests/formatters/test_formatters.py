@@ -206,8 +206,6 @@ FORMATTERS_TRIED: list[Formatter] = [
     MultiSFT(num_responses=3),
     MultiSFT(num_responses=4, min_responses=3, pass_threshold=0.5),
 ]
-
-
 streams = st.lists(
     st.tuples(
         st.sampled_from([None, 0.0, 0.25, 0.5, 0.75, 1.0]),

@@ -19,8 +19,6 @@ from rsr.types import Formatter
 
 
 THOUGHT = [rollout(0, 1.0, "B", reasoning="\nA? No.\n"), rollout(1, 0.0, "A", reasoning="Why not.")]
-
-
 KEPT = "<think>\nA? No.\n</think>\n\nB"
 
 

@@ -1,6 +1,7 @@
 """Rollouts for tests of the store: made from two numbers, so that what comes back can be compared."""
 
 import functools
+import json
 import random
 from collections.abc import Iterable
 from pathlib import Path
@@ -69,3 +70,9 @@ def found(folder: Path, count: int, settings: StoreConfig = PLAIN, **options: An
         return there, store.problems
     finally:
         store.close()
+
+
+def manifest(folder: Path) -> list[dict[str, Any]]:
+    """What the manifest of a store says of its files."""
+    segments: list[dict[str, Any]] = json.loads((folder / "manifest.json").read_text())["segments"]
+    return segments

@@ -1,41 +1,25 @@
 """Several files: sealed as they grow, read as one, and the first committed row of a key wins wherever it is."""
 
-import json
 import os
 import random
 import shutil
 import stat
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stored import CHECK, KEY, OF_A_PROMPT, PLAIN, TINY, fill, found, loaded, prompt, rows
+from stored import CHECK, KEY, OF_A_PROMPT, PLAIN, TINY, fill, found, loaded, manifest, prompt, rows
 
 from rsr.completions import to_rollout
-from rsr.errors import StoreError
-from rsr.sections import StoreConfig
 from rsr.store import connections
 from rsr.store.rollouts import NewRollout, NewVerdict, RolloutStore, Said
 from rsr.types import NO_LIMIT, Completion, Prompt, Reason, Rollout, Verdict
 
+pytestmark = pytest.mark.usefixtures("many")
+
 PASS, FAIL = Verdict(score=1.0), Verdict(score=0.0)
 BROKEN = Verdict(reason=Reason.VERIFIER_ERROR, detail="timeout")
-
-
-@pytest.fixture(scope="module", autouse=True, params=[1, 64])
-def many(request: pytest.FixtureRequest) -> Iterator[None]:
-    """With the table of where prompts are, and without."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("rsr.store.reading._MANY", request.param)
-        yield
-
-
-def manifest(folder: Path) -> list[dict[str, Any]]:
-    segments: list[dict[str, Any]] = json.loads((folder / "manifest.json").read_text())["segments"]
-    return segments
 
 
 def new(number: int, index: int, text: str, verdict: Verdict | None = None) -> NewRollout:
@@ -243,7 +227,29 @@ def test_names_go_on_in_order_beyond_four_digits(tmp_path: Path) -> None:
     store.close()
 
 
+def test_prompts_of_more_files_than_the_table_tells_apart_are_all_found(tmp_path: Path) -> None:
+    store = RolloutStore(tmp_path, KEY, settings=TINY)
+    for number in range(12):
+        store.add([*big(number), new(number + 100, 0, "small")])
+    assert len(store._segments) > 10
+    assert [len(all) for all in loaded(store, 112)] == [1] * 12 + [0] * 88 + [1] * 12
+    store.add([new(50, 0, "later")])
+    assert len(loaded(store, 112)[50]) == 1
+    store.close()
+
+
+def test_a_prompt_is_of_one_type(tmp_path: Path) -> None:
+    """`load` takes prompts, `load_keys` their keys; both see the same."""
+    fill(tmp_path, range(3))
+    store = RolloutStore(tmp_path, KEY, settings=PLAIN)
+    prompts: list[Prompt] = [prompt(number) for number in range(3)]
+    by_key = store.load_keys([one.key for one in prompts], [CHECK] * 3, NO_LIMIT)
+    assert by_key == store.load(prompts, [CHECK] * 3, NO_LIMIT)
+    store.close()
+
+
 # Whatever is done in whatever order
+
 
 indices = st.integers(0, 3)
 actions = st.lists(
@@ -320,89 +326,4 @@ def test_many_prompts_are_filled_at_once(tmp_path: Path) -> None:
         for index, rollout in enumerate(rollouts):
             text = rows(number)[index].completion.text
             assert rollout.response == (text.strip() if index >= number % 3 else "")
-    store.close()
-
-
-# A local disk for what is written, where the folder is on a network
-
-
-def local(folder: Path) -> StoreConfig:
-    return StoreConfig(**{**TINY.model_dump(), "local_dir": str(folder)})
-
-
-def test_the_live_file_is_on_the_local_disk_and_comes_home(tmp_path: Path) -> None:
-    folder, disk = tmp_path / "net", tmp_path / "disk"
-    store = RolloutStore(folder, KEY, settings=local(disk))
-    store.add(rows(0))
-    (place,) = disk.iterdir()
-    assert len(place.name) == 16
-    assert not list(folder.glob("*.sqlite"))
-    assert manifest(folder)[0]["place"] == str(place)
-    reader = RolloutStore(folder, KEY, readonly=True)
-    assert len(loaded(reader, 1)[0]) == OF_A_PROMPT
-    reader.close()
-    for number in range(1, 12):
-        store.add(rows(number))
-    assert len(list(folder.glob("*.sqlite"))) >= 1
-    store.close()
-    assert not list(place.glob("*.sqlite*"))
-    assert found(folder, 12, TINY) == (48, [])
-
-
-def test_a_local_file_that_a_kill_left_is_found_again(tmp_path: Path) -> None:
-    folder, disk = tmp_path / "net", tmp_path / "disk"
-    store = RolloutStore(folder, KEY, settings=local(disk))
-    store.add(rows(0))
-    shutil.copytree(tmp_path, tmp_path.with_name("killed"))
-    store.close()
-    shutil.rmtree(tmp_path)
-    tmp_path.with_name("killed").rename(tmp_path)
-    assert found(folder, 1, local(disk)) == (OF_A_PROMPT, [])
-    assert found(folder, 1, PLAIN) == (OF_A_PROMPT, [])
-    assert (folder / "0001.sqlite").exists()
-
-
-def test_a_local_file_on_another_host_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder, disk = tmp_path / "net", tmp_path / "disk"
-    monkeypatch.setattr("socket.gethostname", lambda: "node1")
-    store = RolloutStore(folder, KEY, settings=local(disk))
-    store.add(rows(0))
-    shutil.copytree(folder, tmp_path / "seen")
-    store.close()
-    monkeypatch.setattr("socket.gethostname", lambda: "node2")
-    count, problems = found(tmp_path / "seen", 1, readonly=True)
-    assert (count, len(problems)) == (0, 1)
-    assert problems[0].startswith("rollouts/0001.sqlite is on node1 in ")
-    count, problems = found(tmp_path / "seen", 1)
-    assert count == 0
-    assert "lies on node1" in problems[0]
-    assert (tmp_path / "seen" / "0002.sqlite").exists()
-
-
-def test_a_folder_that_can_not_be_made_is_one_line(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(StoreError, match="file"):
-        RolloutStore(tmp_path / "file" / "rollouts", KEY)
-    with pytest.raises(StoreError, match="file"):
-        RolloutStore(tmp_path / "rollouts", KEY, settings=local(tmp_path / "file"))
-
-
-def test_prompts_of_more_files_than_the_table_tells_apart_are_all_found(tmp_path: Path) -> None:
-    store = RolloutStore(tmp_path, KEY, settings=TINY)
-    for number in range(12):
-        store.add([*big(number), new(number + 100, 0, "small")])
-    assert len(store._segments) > 10
-    assert [len(all) for all in loaded(store, 112)] == [1] * 12 + [0] * 88 + [1] * 12
-    store.add([new(50, 0, "later")])
-    assert len(loaded(store, 112)[50]) == 1
-    store.close()
-
-
-def test_a_prompt_is_of_one_type(tmp_path: Path) -> None:
-    """`load` takes prompts, `load_keys` their keys; both see the same."""
-    fill(tmp_path, range(3))
-    store = RolloutStore(tmp_path, KEY, settings=PLAIN)
-    prompts: list[Prompt] = [prompt(number) for number in range(3)]
-    by_key = store.load_keys([one.key for one in prompts], [CHECK] * 3, NO_LIMIT)
-    assert by_key == store.load(prompts, [CHECK] * 3, NO_LIMIT)
     store.close()
