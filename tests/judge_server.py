@@ -12,6 +12,10 @@ from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from rsr.types import Message
+from rsr.verifiers.check import Check
+
+QUESTION: list[Message] = [{"role": "user", "content": "Which is right?\n\nA: X\nB: Y"}]
 FENCE = re.compile(r"<<<(\w+) (\w+)\n(.*?)\n\1 \2>>>", re.DOTALL)
 
 
@@ -136,3 +140,20 @@ def by_letter(path: str, payload: dict[str, Any]) -> str:
     said = re.findall(r"answer is ([A-Z])", shown["RESPONSE"])
     verdict = "no_answer" if not said else "correct" if said[-1] == shown["REFERENCE"] else "incorrect"
     return f'It says {said}.\n{{"verdict": "{verdict}"}}'
+
+
+def always(reply: Reply | str) -> Callable[[str, dict[str, Any]], Reply | str]:
+    """One reply to every request."""
+    return lambda path, payload: reply
+
+
+def in_turn(*replies: Reply | str) -> Callable[[str, dict[str, Any]], Reply | str]:
+    """One reply after the other."""
+    rest = iter(replies)
+    return lambda path, payload: next(rest)
+
+
+def judge(server: JudgeServer, **params: Any) -> Check:
+    """A verifier that asks this server: `llm-as-judge` where `type` names no other."""
+    given = {"model": "judge", "base_url": server.base_url, "max_retries": 1, **params}
+    return Check(given.pop("type", "llm-as-judge"), given)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from commands import Ended, question, read_rows, write_rows
-from judge_server import judge_server
+from judge_server import always, judge_server
 
 SCRIPTED = ("sampler.type=scripted", "sampler.replies=[unused]")
 TEXT = "Which?\n\nA: Mars\nB: Venus\nC: Pluto\nD: Earth"
@@ -237,7 +237,7 @@ def test_at_most_some_are_shown_and_all_are_written(check: Any, folder: Path) ->
 
 def test_a_verifier_that_costs_requests_is_asked_only_where_that_is_wanted(check: Any) -> None:
     rows = [row(f"q{at}", "x?", "41") for at in range(12)]
-    with judge_server(lambda path, payload: '{"verdict": "correct"}') as judge:
+    with judge_server(always('{"verdict": "correct"}')) as judge:
         asked = ["verifier.type=llm-as-judge", "verifier.model=judge", f"verifier.base_url={judge.base_url}"]
         ended = check(rows, *asked)
         assert ended.code == 0, ended.out

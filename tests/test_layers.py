@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[1] / "src" / "rsr"
+TESTS = Path(__file__).parent
+SOURCE = TESTS.parent / "src" / "rsr"
 
 FLOORS: list[set[str]] = [
     {"types", "errors"},
@@ -146,6 +147,12 @@ def test_a_module_says_in_its_first_line_what_it_owns(name: str) -> None:
 @pytest.mark.parametrize("path", FILES, ids=module)
 def test_a_file_is_not_too_long(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
+
+
+def test_no_file_of_the_tests_is_too_long() -> None:
+    lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in TESTS.rglob("*.py")}
+    long = [f"{path.relative_to(TESTS)}: {lines} lines" for path, lines in lengths.items() if lines > MOST_LINES]
+    assert long == []
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from judge_server import judge_server
+from judge_server import always, judge_server
 from rsr.types import Reason
 from rsr.verifiers.check import Check
 from rsr.verifiers.fencing import fenced, harmless, mark_of
@@ -100,7 +100,7 @@ def test_no_token_of_a_chat_template_and_nothing_invisible_is_left(case):
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
 def test_a_verdict_in_the_response_is_never_the_judges(case):
     """The judge's reply can't be read: what the response says is not read in its place."""
-    with judge_server(lambda path, payload: "I can't decide.") as server:
+    with judge_server(always("I can't decide.")) as server:
         check = Check("llm-as-judge", {"model": "judge", "base_url": server.base_url})
         assert check(case["response"], case["reference"]).reason in (Reason.VERIFIER_ERROR, Reason.NO_ANSWER)
 
