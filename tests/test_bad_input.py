@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -182,7 +183,9 @@ def test_a_damaged_gzip_file_is_refused_with_the_line_that_was_reached(damage: s
     bad = {"not gzip": b"plain", "cut": good[:middle], "flipped": good[:middle] + b"\xff" * 40 + good[middle + 40 :]}
     (tmp_path / "in.jsonl.gz").write_bytes(bad[damage])
     problem = refusal(tmp_path, input_path=str(tmp_path / "in.jsonl.gz"))
-    assert problem.startswith(f"{tmp_path / 'in.jsonl.gz'}, ")
+    reached = re.match(r"(?:after )?line (\d+): ", problem.removeprefix(f"{tmp_path / 'in.jsonl.gz'}, "))
+    assert reached, problem
+    assert (int(reached[1]) == 0) is (damage == "not gzip")
 
 
 def test_a_file_that_is_no_parquet_is_refused(tmp_path: Path) -> None:

@@ -244,7 +244,7 @@ def test_a_bad_row_is_refused_with_its_line_and_an_old_result_stays(
     assert sorted(path.name for path in folder.iterdir()) == ["in.jsonl", "out.jsonl"]
 
 
-@pytest.mark.parametrize("content", [b"plain", gzip.compress(GOOD.encode() * 9)[:-9]])
+@pytest.mark.parametrize("content", [b"plain", gzip.compress(GOOD.encode() * 9)[:-9]], ids=["plain", "cut"])
 def test_a_damaged_gzip_file_is_the_inputs_fault(content: bytes, folder: Path, command: Any) -> None:
     (folder / "in.jsonl.gz").write_bytes(content)
     assert "in.jsonl.gz, after line 0: can't be read: " in command("score", "in.jsonl.gz", "-o", "out.jsonl").refused()
