@@ -3,7 +3,9 @@
     mentions   every place that names an option, by its label or its text     (`mcq_mentions`)
     stance     what the words before and behind it say                         (`mcq_beside`, `mcq_stance`)
     lines      labels that begin lines: an answer, or a list                   (`mcq_lines`)
+    fields     JSON, attributes, boxes to tick                                 (`mcq_fields`)
     values     what equals an option as mathematics                            (`mcq_values`)
+    prose      what the sentences come to, where nothing above commits         (`mcq_ending`, `mcq_prose`)
 
 The last place that the text commits to counts. A hedge ("A or B"), a shotgun ("ABCD") or an answer that is taken back
 has no score.
@@ -22,7 +24,8 @@ import msgspec
 from rsr.completions import encodable
 from rsr.types import Reason, Verdict
 from rsr.verifiers.mcq_beside import After
-from rsr.verifiers.mcq_ending import affirmed, concluded, last_label, pointed, under_label, without_aside
+from rsr.verifiers.mcq_ending import last_label, left_open, pointed, remaining, told, under_label, without_aside
+from rsr.verifiers.mcq_fields import field
 from rsr.verifiers.mcq_lines import Line, begins_list, lines
 from rsr.verifiers.mcq_mentions import Mention, Question, foreign, mentions, prepare
 from rsr.verifiers.mcq_options import Options, may_be, options_of, parse_options, plain, reference_labels
@@ -40,7 +43,7 @@ _NEAR = 40
 class MCQ:
     """Multiple choice: reads the chosen letter or letters out of a response and compares them with the reference."""
 
-    version = "6"
+    version = "7"
     reads_metadata = False
 
     def __call__(
@@ -82,12 +85,14 @@ _judged_short = lru_cache(maxsize=4096)(_judged)
 def choose(question: Question, text: str) -> frozenset[str]:
     """The labels that a text commits to; empty: to none."""
     lower = text.lower() if text.isascii() else encodable(text.replace("İ", "I").lower())
+    if "\n" in text and (at := _next_question(text, lower)) and (first := choose(question, text[:at].rstrip())):
+        return first
     if not question.several and (label := plainly(question, text, lower)):
         return label
+    if text[-1:] in _FIELD_ENDS and (given := field(question, text)):
+        return given
     if len(text) <= 300 and (whole := _whole(question, text, lower)) is not None:
         return whole
-    if (at := _next_question(text, lower)) and (first := choose(question, text[:at].rstrip())):
-        return first
     if len(text) > _LAST + 100:  # most responses end in their answer
         begin = max(text.rfind("\n") - _BEFORE, len(text) - _LAST)
         ends = [found + 1 for mark in ("\n", ". ") if (found := text.find(mark, begin)) >= 0]
@@ -107,40 +112,19 @@ def choose(question: Question, text: str) -> frozenset[str]:
     if rows:
         return frozenset() if rows[-1].hedged else rows[-1].labels
     ending = (
-        affirmed(question, text, lower, reads)
+        (value[1] if value else frozenset())
+        or told(question, text, lower, reads)
         or last_label(question, text, reads)
-        or concluded(question, text, lower, reads)
         or pointed(question, text)
     )
-    ending = ending or (value[1] if value else frozenset()) or _left(question, text, reads)
+    ending = ending or remaining(question, text, reads)
     shorter = text if ending else without_aside(text, lower)
-    return choose(question, shorter) if len(shorter) < len(text) else ending
+    if len(shorter) < len(text) and (ending := choose(question, shorter)):
+        return ending
+    return ending or told(question, text, lower, reads)
 
 
-def _left(question: Question, text: str, reads: Sequence[Read]) -> frozenset[str]:
-    """The only option that is left where all others are ruled out, one by one."""
-    out = [one for one in reads if not one.mention.either and (one.stance is Stance.DENIED or _ruled_out(text, one))]
-    denied = frozenset().union(*(one.mention.labels for one in out)) if out else frozenset()
-    rest = frozenset(question.options) - denied
-    if len(rest) != 1 or len(question.options) < 3 or not text.endswith(_STOPS):
-        return frozenset()
-    if any(text.startswith(" nor", one.mention.end) for one in reads if one.mention.labels & rest):
-        return frozenset()
-    return frozenset() if "?" in text[out[-1].mention.start :] else rest
-
-
-_RULED_OUT = re.compile(
-    r"\b(?:eliminat\w+|exclud\w+|rul\w+ out|reject\w*|dismiss\w*|discard\w*) (?:(?:options?|choices?"
-    r"|both) ){0,2}[(*]{0,3}\Z",
-    re.I,
-)
-
-
-def _ruled_out(text: str, one: Read) -> bool:
-    return _RULED_OUT.search(text, max(0, one.mention.start - 40), one.mention.start) is not None
-
-
-_STOPS = (".", "!", "。", ")", "*", '"')
+_FIELD_ENDS = frozenset("}>`") | frozenset("ABCDEFGH")
 
 
 _LAST, _BEFORE, _FROM = 250, 100, 45
@@ -157,7 +141,42 @@ def _committed(
     firm = _firm(question, text, reads, boxed, rows)
     if not firm or firm[-1][0] < begin:
         return None, reads, rows
-    return _settled(question, lower, firm, reads), reads, rows
+    chosen = _settled(question, lower, firm, reads)
+    cut = len(text) > 60 and (text[-1].isalnum() or text[-1] in ",;")
+    if cut and _WAVERS.search(lower, firm[-1][1]):
+        chosen = frozenset()
+    elif (
+        cut
+        and len(text) > 300
+        and any(
+            one.mention.text and one.mention.end == firm[-1][1] and not one.before.kinds & Kind.NOUN for one in reads
+        )
+    ):
+        chosen = frozenset()  # a sentence that was cut off
+    elif chosen and left_open(question, lower, firm[-1][1]):
+        chosen = frozenset()
+    elif chosen and (later := _overruled(question, text, lower, firm[-1][1])):
+        chosen = later
+    return chosen, reads, rows
+
+
+_WAVERS = re.compile(r"\b(?:wait|hmm+|hold on|let me (?:re|check))")
+_SO_THEN = re.compile(
+    r"(?:[.!?:\n][\s*]{1,3}|, and )(?:(?:hmm+,? |no,? )?wait|actually|no,|hmm|so|thus|therefore|hence"
+    r"|consequently|in conclusion|the corrected answer|por (?:lo )?tanto|also|donc|quindi)\b"
+)
+
+
+def _overruled(question: Question, text: str, lower: str, end: int) -> frozenset[str]:
+    """What a later conclusion in plain words comes to; empty: there is none."""
+    if not (last := [match.start() + 1 for match in _SO_THEN.finditer(lower, end)]):
+        return frozenset()
+    tail, low = text[last[-1] :].strip(), lower[last[-1] :].strip()
+    return (
+        told(question, tail, low, _reads(question, tail, mentions(question, tail, low), low))
+        if len(tail) < 300
+        else frozenset()
+    )
 
 
 _ASKS = ("\nquestion", "\nq:", "\n**question", "\n### question", "\nuser:", "\nhuman:", "\nproblem", "\n问题", "\n题目")
@@ -301,7 +320,11 @@ _BACK = re.compile(
 
 def _settled(question: Question, lower: str, firm: Sequence[_Firm], reads: Sequence[Read]) -> frozenset[str]:
     """The last answer, unless it is a hedge, is contradicted right before or is taken back behind."""
-    _, end, labels, hedged, corrects = firm[-1]
+    begin, end, labels, hedged, corrects = firm[-1]
+    last = next((at for at, one in enumerate(reads) if one.mention.start == begin), 0)
+    points = last and reads[last].mention.text and reads[last].before.kinds & Kind.MATCH
+    if points and reads[last - 1].mention.either and begin - reads[last - 1].mention.end < _NEAR:
+        return frozenset()  # "It could be B or C; the style points to X, ..."
     if question.several:  # a list in which several are called correct
         listed = [one for one in reads if one.stance is Stance.FIRM and one.before.line and one.after is After.GOOD]
         if any(one.mention.end == end for one in listed):

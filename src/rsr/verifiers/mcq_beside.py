@@ -133,6 +133,9 @@ def _walk(clause: Sequence[str]) -> _Walk:
             quotes += near > 0
         elif token in _SILENT or token[0] in "\\[":
             comma = comma or token in ",、"
+        elif token == ":" and kinds & _N and kinds & _L:
+            connected = True  # what stands before it is another clause
+            break
         elif token in _MARKS:
             pending = _L
         else:
@@ -166,7 +169,10 @@ def _kind(clause: Sequence[str], at: int, comma: bool) -> int:
     if token == "doubt" and last in ("no", "without"):
         return Kind.ADV | Kind.FILL
     if kind == 0 and "'" in token:
-        kind = WORDS.get(token.rpartition("'")[2], 0)
+        first, _, second = token.rpartition("'")
+        kind = WORDS.get(second, 0)
+        if second == "s" and WORDS.get(first, 0) & (Kind.NOUN | Kind.LABEL):
+            return WORDS[first] | _L  # "my answer's D"
     if (token in ("thought", "thoughts") and last == "second") or (
         token == "second" and clause[at + 1 : at + 2] in (["thought"], ["thoughts"])
     ):
@@ -180,6 +186,14 @@ def _kind(clause: Sequence[str], at: int, comma: bool) -> int:
         return Kind.FILL
     if token == "so" and following in ("is", "are", "does", "do", "was") and at + 2 == len(clause):
         return Kind.DOUBT  # "7 is prime and so is 11"
+    if kind & Kind.VERB and last == "who":
+        return Kind.DOUBT  # "those who choose C"
+    if token in ("point", "points") and following not in ("to", "toward", "towards", "at"):
+        return 0
+    if token == "does" and following not in _ENDS and following not in ("", ","):
+        return Kind.FILL
+    if token == "says" and last in ("this", "that", "it"):
+        return Kind.FILL
     if token == "said" and last == "have":
         return Kind.VERB
     if token in ("on", "a") and last in ("vastaus", "válasz"):
@@ -227,7 +241,11 @@ def _outer(rest: Sequence[str], walk: _Walk) -> int:
     kinds, comma, linked = 0, walk.comma, bool(walk.kinds & _L)
     for at in range(len(rest) - 1, -1, -1):
         token = rest[at]
-        if (token in CONNECTS and not comma) or token in ("but", "however") or (token == "and" and linked):
+        if (
+            (token in CONNECTS and not comma)
+            or token in ("but", "however")
+            or (token == "and" and linked and not comma)
+        ):
             break
         comma = comma or token == ","
         kind = _kind(rest, at, False)

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 from rsr.verifiers.mcq_beside import After
 from rsr.verifiers.mcq_mentions import Mention, Question
+from rsr.verifiers.mcq_paraphrase import paraphrases, values
+from rsr.verifiers.mcq_prose import Named, concluding
 from rsr.verifiers.mcq_stance import Read, Stance
 from rsr.verifiers.mcq_words import Kind
 
@@ -21,31 +23,6 @@ def under_label(text: str, reads: Sequence[Read], mention: Mention) -> bool:
     )
 
 
-_AFFIRMED_IN = 600
-_LABELLED = re.compile(r"^\W{0,4}[A-Z][):.]|\([A-Z]\)", re.M)
-
-
-def affirmed(question: Question, text: str, lower: str, reads: Sequence[Read]) -> frozenset[str]:
-    """The only option that plain words end in: "The capital is Paris."; nothing else may be named or denied."""
-    if len(text) > _AFFIRMED_IN or not question.texts or _LABELLED.search(text):
-        return frozenset()
-    open_ = [one for one in reads if one.stance is not Stance.DENIED]
-    if any(one.mention.text and under_label(text, reads, one.mention) for one in open_):
-        return frozenset()
-    if any(not one.mention.text for one in open_):
-        return frozenset()
-    weak = [one.mention for one in open_ if one.stance is Stance.WEAK]
-    if not weak or any(one.mention.labels != weak[-1].labels for one in open_ if one.mention.start >= weak[-1].start):
-        return frozenset()
-    labels = weak[-1].labels
-    begin = max(text.rfind(mark, 0, weak[-1].start) for mark in (". ", "\n"))
-    last = begin > 0 and not text[weak[-1].end :].strip(_CLOSERS) and len({one.labels for one in weak}) == 1
-    others = [one.mention for one in open_ if one.mention.labels != labels]
-    if len(labels) != 1 or (others and not (last and others[-1].end <= begin)):
-        return frozenset()
-    return frozenset() if _PERSONAL.search(lower) else labels
-
-
 _ARROW = re.compile(r"[a-z0-9)%]\*{0,2} ?(?:→|->|=>|⇒) ?[*(]{0,3}([A-Z])[)*]{0,3}(?: ?\([^()\n]{3,80}\))?[.!]?\Z")
 
 
@@ -57,7 +34,7 @@ def pointed(question: Question, text: str) -> frozenset[str]:
 
 _PERSONAL = re.compile(r"\b(?:my|me|i|we|us|our|you|your)\b(?!'?(?: would|d)? (?:think|believe|say|conclude))")
 _TO_LAST = re.compile(r"(?:[(\[–—:→>=-]|\b(?:option|choice|letter|i\.e\.,?)\s)[\s*_(\[\"'“]{0,4}\Z", re.I)
-_SUPERLATIVE = re.compile(r"\b[Tt]he (?:only )?\w[\w ]{0,40} is [(*]{0,3}\Z")
+_SUPERLATIVE = re.compile(r"\b[Tt]he (?:only )?\w[\w /-]{0,40} is [(*]{0,3}\Z")
 _NEXT = re.compile(r"\b(?:next|now|then|first|second|third|finally|lastly|also),\s\w+\s[(*]{0,3}\Z", re.I)
 _DOUBTS = Kind.NO | Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE | Kind.BAD
 
@@ -118,43 +95,12 @@ _BOLD = re.compile(r"\*\*[^*\n]{1,200}\*\*")
 _ITEM = re.compile(r"[\s>]{0,4}(?:[-*•+]\s|\d{1,2}[.)]\s|#)")
 _UNSURE = re.compile(
     r"\b(?:if|unless|might|may|could|perhaps|maybe|possibly|some|students?|people|many|tempting|tempted|would|wrong"
-    r"|incorrect|not|neither|nor|never|cannot|no|first|next|now|let's|let|consider|wait|hmm|says?|claims?|thinks?|thought"
-    r"|either|or|whether|depends?|about|question|rule|rules|ruled|eliminate\w*|exclude\w*|discard\w*|compare|check|look|example|unlike"
+    r"|incorrect|not|neither|nor|never|cannot|no|first|next|now|let's|let|consider|wait|hmm|says?|claims?"
+    r"|thinks?|thought"
+    r"|either|or|whether|depends?|about|question|rule|rules|ruled|eliminate\w*|exclude\w*|discard\w*|compare"
+    r"|check|look|example|unlike"
     r"|except|like|as|than|but|however|although|though|while|whereas|i|my)\b|n't\b|[\"“:]"
 )
-
-
-def concluded(question: Question, text: str, lower: str, reads: Sequence[Read]) -> frozenset[str]:
-    """The only option that the last sentence ends in, where it is a conclusion or has it in bold.
-
-    "Thus the meeting is on Wednesday.", "It should be attributed to Weber, rather than to Marx."
-    """
-    if not question.texts or lower.endswith("?"):
-        return frozenset()
-    end, stop = len(text), len(text.rstrip(_CLOSERS))
-    ends = [(text.rfind(mark, 0, stop), len(mark)) for mark in ("\n", ". ", "! ", "? ", ".** ")]
-    start = max((at + size for at, size in ends if at >= 0), default=0)
-    clauses = list(_CLAUSE.finditer(lower, start, stop))
-    start = clauses[-1].end() - len(clauses[-1]["word"] or "") if clauses else start
-    contrast = _CONTRAST.search(lower, start, end)
-    while contrast and any(one.mention.start <= contrast.start() < one.mention.end for one in reads):
-        contrast = _CONTRAST.search(lower, contrast.end(), end)
-    limit = contrast.start() if contrast else end
-    inside = [one.mention for one in reads if start <= one.mention.start < limit]
-    if not inside or any(one.clash or one.either or not one.text for one in inside):
-        return frozenset()
-    labels = frozenset().union(*(one.labels for one in inside))
-    if (len(labels) > 1 and not question.several) or _UNSURE.search(lower, start, inside[0].start):
-        return frozenset()
-    bold = _BOLD.findall(text, start, limit)
-    marked = len(bold) == 1 and text.startswith("**", inside[0].start - 2)
-    behind = lower[inside[-1].end : limit].strip(_CLOSERS)
-    if (behind and (not marked or _UNSURE.search(behind))) or _ITEM.match(text, start):
-        return frozenset()
-    weak = any(one.stance is Stance.WEAK and one.mention is inside[-1] for one in reads)
-    if text[-1].isalnum() and not marked and not weak:
-        return frozenset()  # perhaps cut off
-    return labels if marked or _CONCLUDES.match(lower, start, inside[0].start) else frozenset()
 
 
 def without_aside(text: str, lower: str) -> str:
@@ -163,3 +109,118 @@ def without_aside(text: str, lower: str) -> str:
     if not found or not _DENIES.search(found["said"]) or _OPENS.search(found["said"]):
         return text
     return text[: found.start("said") - 1].rstrip()
+
+
+def remaining(question: Question, text: str, reads: Sequence[Read]) -> frozenset[str]:
+    """The only option that is left where all others are ruled out, one by one."""
+    out = [one for one in reads if not one.mention.either and (one.stance is Stance.DENIED or _ruled_out(text, one))]
+    denied = frozenset().union(*(one.mention.labels for one in out)) if out else frozenset()
+    rest = frozenset(question.options) - denied
+    if len(rest) != 1 or len(question.options) < 3 or not text.endswith(_STOPS):
+        return frozenset()
+    if any(text.startswith(" nor", one.mention.end) for one in reads if one.mention.labels & rest):
+        return frozenset()
+    return frozenset() if "?" in text[out[-1].mention.start :] else rest
+
+
+_RULED_OUT = re.compile(
+    r"\b(?:eliminat\w+|exclud\w+|rul\w+ out|reject\w*|dismiss\w*|discard\w*) (?:(?:options?|choices?"
+    r"|both) ){0,2}[(*]{0,3}\Z",
+    re.I,
+)
+
+
+def _ruled_out(text: str, one: Read) -> bool:
+    return _RULED_OUT.search(text, max(0, one.mention.start - 40), one.mention.start) is not None
+
+
+_STOPS = (".", "!", "。", ")", "*", '"')
+
+
+def told(question: Question, text: str, lower: str, reads: Sequence[Read]) -> frozenset[str]:
+    """What the sentences of a text come to, options in other words among them."""
+    if left_open(question, lower, max(0, len(lower) - 250)):
+        return frozenset()
+    named = [_named(one, lower) for one in reads if not one.mention.clash]
+    if all(one.mention.text for one in reads):
+        named += _small(question, lower)
+    taken = [(one.mention.start, one.mention.end) for one in reads] + [(one.start, one.end) for one in named]
+    for start, end, label in paraphrases(question.options, text, taken):
+        named.append(Named(start, end, frozenset([label]), plain=text.count(" ", start, end) > 2))
+        taken.append((start, end))
+    for start, end, label in values(question.options, text, taken):
+        gives = _GIVES.search(lower, max(0, start - 12), start) is not None
+        named.append(Named(start, end, frozenset([label]), plain=gives))
+    return concluding(text, lower, sorted(named), question.several)
+
+
+_SMALL = re.compile(
+    r"(?:\b(?:answer|choice|option|letter)(?: is|:)? |\b(?:proposition|odpověď|respuesta|resposta|antwort"
+    r"|réponse) (?:\w{1,3} )?"
+    r"|(?<=[.!?] )|\b(?:je|est|is|es|é|ist) )([a-j])(?:\)[.,;:!]?(?=\s|\Z)|[.,;:!](?=\s|\Z)(?<!a[.,;:!]))"
+)
+
+
+def _small(question: Question, lower: str) -> list[Named]:
+    """Labels in lower case with an answer's word before them, where there are no others: "the answer is b."."""
+    found = [(match.span(1), match[1].upper()) for match in _SMALL.finditer(lower)]
+    return [Named(*place, frozenset([label]), label=True) for place, label in found if label in question.labels]
+
+
+_CALLED = re.compile(r"\b(?:options?|choices?|answer|letter|alternative) [*_(\"']{0,3}\Z")
+
+
+_GIVES = re.compile(r"(?:[=≈:]|\b(?:is|are|was|as|to|get|equals|gives|of|at|makes|needs))\s?[*_(\"'“$]{0,4}\Z")
+_PERSONS = ("i ", "he ", "she ", "they ", "we ", "my ", "you ")
+
+
+def _named(one: Read, lower: str) -> Named:
+    """A mention as the reader of sentences wants it."""
+    mention, front = one.mention, one.before
+    denied = one.after is After.BAD or (one.stance is Stance.DENIED and bool(front.kinds & Kind.NO))
+    doubtful = not mention.text and (front.quoted or one.after is After.OPEN)
+    words = lower.count(" ", mention.start, mention.end)
+    plain_ = (
+        one.stance >= Stance.WEAK
+        or words > 2
+        or (words > 0 and one.after is After.END and not lower.startswith(_PERSONS))
+    )
+    label = not _as_answer(one, lower)
+    return Named(mention.start, mention.end, mention.labels, label, denied, doubtful, plain_)
+
+
+def _as_answer(one: Read, lower: str) -> bool:
+    """Whether a mention names an option as such: by its text, or by a label that can be nothing else."""
+    mention = one.mention
+    ordinal = mention.end - mention.bare == 0 and mention.bare - mention.start > 6
+    return (
+        mention.text
+        or mention.both
+        or ordinal
+        or _CALLED.search(lower, max(0, mention.start - 20), mention.start) is not None
+    )
+
+
+_UNDECIDED = re.compile(
+    r"\b(?:can['’]?t|cannot|can not|couldn['’]t|unable to|impossible to|(?:isn['’]t|not) possible to|no way to"
+    r"|hard to|difficult"
+    r" to) (?:\w+ ){0,2}?(?:decide|tell|say|single out|choose|determine|pick)\b(?! more| much| exactly)"
+    r"|\b(?:all|both|either|each|any)(?: of (?:them|these|the two))? (?:are|is|could be|can be"
+    r"|would be) (?:\w+ )?(?:defensible|acceptable|possible|justifiable)\b"
+    r"|\bi (?:can give|could give) (?:you )?a definite answer\b|\beither (?:key|one) (?:is|could|would)\b"
+    r"|n['’]t think (?:that )?(?:a|any) (?:\w+ )?(?:answer|option|choice) can be\b"
+    r"|\b(?:don['’]t|do not|doesn['’]t|does not) have enough (?:information|context|data)\b"
+    r"|\bnot enough (?:information|context)\b"
+    r"|\b(?:won['’]t|will not|can['’]?t|cannot|unable to|rather not) (?:select|choose|pick|answer)\b"
+    r"|\b(?:can['’]?t|cannot) give (?:you )?(?:a|any|one) (?:\w+ )?(?:letter|answer|option|choice)\b"
+    r"|\bnone of the (?:\w+ )?(?:options|choices|answers)(?: \w+)? (?:is|are|satisf\w+|match\w*|fits?|seems?"
+    r"|works?|equals?)\b"
+    r"|\bcould (?:just as (?:well|easily)|equally(?: well)?|also) be\b"
+)
+
+
+def left_open(question: Question, lower: str, end: int) -> bool:
+    """Whether what follows an answer says that there is none; not where an option says so."""
+    found = _UNDECIDED.search(lower, end)
+    options = [option.lower() for option in question.options.values()] if found else []
+    return found is not None and not any(_UNDECIDED.search(one) or one.startswith("none") for one in options)

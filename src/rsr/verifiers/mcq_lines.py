@@ -25,7 +25,8 @@ class Line(NamedTuple):
 
 _MARK = r"(?:[-–—:|=(←).]|->|→|<-|<--|\*\*)\s{0,3}[*_]{0,3}"
 _YES = re.compile(
-    rf"[✅✓✔☑➡👉]|\[[x✓✔]\]|{_MARK}(?:this is |the )?"
+    rf"[✅✓✔☑➡👉]|(?:←|<-{{1,2}})\s{{0,2}}(?:this(?: one)?|answer|here|my (?:choice|pick|answer))\b"
+    rf"|\[[x✓✔]\]|{_MARK}(?:this is |the )?"
     r"(?:correct|true|right|yes|richtig|correcte?|correct[ao]|верно|正确|正解)"
     r"\b(?! (?:angle|side|hand|north))(?! only if)",
     re.I,
@@ -35,6 +36,7 @@ _NO = re.compile(
     r"|falsch|неверно|错误)\b",
     re.I,
 )
+_TICK, _CROSS = re.compile(r"[✅✓✔☑]"), re.compile(r"[❌✗✘✖✕☐]")
 _ONLY_FALSE = re.compile(r"\W{0,6}(?:false|no|wrong)\W*", re.I)
 _INLINE = re.compile(
     r"\b([A-Z])\b[)\]*]{0,3}\s?[-–—:)]\s?\**(?:(yes|true|correct|right)|no|false|wrong|incorrect)\b(?=[\s.,;*]|$)", re.I
@@ -142,7 +144,8 @@ def _marked(question: Question, text: str, run: Sequence[Read]) -> list[Line]:
     """The item of a list that is marked: with a tick, a word, or as the only one in bold."""
     spans = [_line(text, one.mention.start) for one in run]
     rows = [_around(text, one) for one in run]
-    yes = [at for at, row in enumerate(rows) if _YES.search(row) and not _NO.search(row)]
+    ticked = [at for at, row in enumerate(rows) if _TICK.search(row) and not _CROSS.search(row)]
+    yes = ticked or [at for at, row in enumerate(rows) if _YES.search(row) and not _NO.search(row)]
     if not yes:
         whole = [text[start:end].strip(" >-") for start, end in spans]
         bold = [at for at, row in enumerate(whole) if row.startswith("**") and row.endswith("**")]
@@ -191,13 +194,15 @@ def _single(
     return [Line(mention.start, end, mention.labels, hedged, headed or (bare and not below))]
 
 
+_VERDICT_BELOW = re.compile(r"\n[ \t>*-]{0,6}[*_]{0,3}(correct|incorrect|true|false|wrong|right|yes|no)[*_.:!]", re.I)
 _ITEM = re.compile(r"\W{0,6}\w+(?:[ -]\w+){0,2}[,;]?")
 
 
 def _around(text: str, one: Read) -> str:
     """A line without the label that begins it, and the label's own text."""
     start, end = _line(text, one.mention.start)
-    return text[start : one.mention.start] + text[one.mention.end : end]
+    below = _VERDICT_BELOW.match(text, end)
+    return text[start : one.mention.start] + text[one.mention.end : end] + (f" - {below[1]}" if below else "")
 
 
 def _is_row(rows: Sequence[Read], above: str, text: str, start: int) -> bool:

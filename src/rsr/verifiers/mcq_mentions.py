@@ -56,6 +56,9 @@ def prepare(reference: frozenset[str], options: Options, unknown: frozenset[str]
     """
     texts = {label: plain(text) for label, text in options.items() if len(text) > 1 or text.isdigit()}
     texts = {label: text for label, text in texts.items() if text}
+    for label, text in texts.items():  # "A major" beside "D major" is no "major"
+        if options[label][:2] in ("A ", "a ") and any(text in other for own, other in texts.items() if own != label):
+            texts[label] = options[label].lower()
     labels = frozenset(options) or (family(min(reference)) or unknown) | reference
     needles = {(text, label) for label, text in texts.items()}
     needles |= {(raw, label) for label in texts if (raw := options[label].strip(" .").lower())}
@@ -116,7 +119,9 @@ def _labels(question: Question, text: str, lower: str) -> list[Mention]:
             labels = frozenset(word)
         else:
             labels = frozenset([word.upper()])
-        if not labels <= question.labels or (word in "AI" and _is_word(text, end)):
+        if not labels <= question.labels or (
+            word in "AI" and _is_word(text, end) and text[max(0, start - 2) : start].strip() not in _TICKS
+        ):
             continue
         if text[end : end + 1] == "." and start > 2 and text[start - 2] == "." and _INITIALS.match(text, start - 3):
             continue
@@ -128,6 +133,7 @@ def _labels(question: Question, text: str, lower: str) -> list[Mention]:
     return found
 
 
+_TICKS = frozenset("✅✓✔☑❌✗✘✖✕☐")
 _INITIALS = re.compile(r"[A-Z]\. [A-Z]\. [A-Z][a-z]")
 _OPENS = "([*_`\"'“{【「"
 _CLOSES = re.compile(r"[*_`\"']{0,3}[)\]】」”\"']")
@@ -204,6 +210,10 @@ def _sign_before(text: str, start: int) -> bool:
     return before in "-−+√±/^" and (start < 2 or not text[start - 2].isdigit())
 
 
+def _begins_line(text: str, at: int) -> bool:
+    return not text[text.rfind("\n", 0, at) + 1 : at].strip(" *_(>#-")
+
+
 _ARTICLE = re.compile(r"(?:the|an?) ", re.I)
 SAYS = re.compile(r" (?:is|are|was|has|have)\b(?! (?:the )?(?:correct|right|answer))")
 
@@ -236,6 +246,8 @@ def _paired(
             continue
         end, own = beside
         bare_comma = "," in link[0] or not link[0].strip() or SAYS.match(text, end) is not None
+        bare_comma = bare_comma or ("." in link[0] and not _begins_line(text, one.start))  # "It is D. Mars is ..."
+        bare_comma = bare_comma or ("(" in link[0] and text[end : end + 1] == " ")  # "It is D (Mars would be ...)"
         if one.labels & own or len(one.labels) > 1:
             used.add(place)
             found.append(one._replace(end=end, both=True))

@@ -52,7 +52,7 @@ def read(mention: Mention, lower: str, floor: int) -> Read:
 
 _ONLY = re.compile(
     r"(?:\A|[.:;,!\n] ?|\b(?:so|thus|therefore|hence|that|since) )only (?:option |choice |answer "
-    r"|statement )?[(*]{0,3}\Z"
+    r"|statement |row |line |candidate |number )?[(*]{0,3}\Z"
 )
 
 
@@ -87,6 +87,8 @@ def _stance(mention: Mention, front: Before, behind: After, lower: str, floor: i
         return Stance.FIRM  # "Checking option B: 15 works."
     if kinds & Kind.MATCH and lower.find("would instead", max(floor, mention.start - 60), mention.start) >= 0:
         return Stance.NONE  # "That would instead correspond to option D."
+    if kinds & Kind.WOULD and kinds & Kind.VERB and _WOULD_BE.search(lower, max(0, mention.start - 40), mention.start):
+        return Stance.NONE  # "..., which would be picking C."
     if front.quoted or kinds & _UNREAL or front.outer & _OUTER:
         return Stance.NONE
     says = kinds & (Kind.NOUN | Kind.VERB) and not kinds & Kind.WOULD
@@ -99,6 +101,14 @@ def _stance(mention: Mention, front: Before, behind: After, lower: str, floor: i
         return Stance.FIRM if _THAT.search(lower, 0, mention.start) and behind is After.END else Stance.NONE
     if behind is After.MORE and _ONLY.search(lower, max(0, mention.start - 30), mention.start):
         return Stance.FIRM  # "Only B is a bird."
+    if behind is After.GOOD and mention.text and not _CALLED_GOOD.search(lower, mention.end, mention.end + 60):
+        return Stance.NONE  # "Screws work loose when ..."
+    if (
+        behind is After.GOOD
+        and _WOULD.match(lower, mention.end)
+        and _UNREAL_IF.search(lower, max(0, mention.start - 200), mention.start)
+    ):
+        return Stance.NONE  # "Had it been cold, C would be the better choice."
     if behind is After.GOOD and lower.find("none of the", max(0, mention.start - 40), mention.start) >= 0:
         return Stance.NONE  # "None of the options A to D is right."
     if behind is After.GOOD:
@@ -133,7 +143,8 @@ def _by_phrase(mention: Mention, front: Before, behind: After) -> Stance:
         return Stance.FIRM
     if kinds & Kind.BUT and placed and (not mention.text or near & Kind.BUT):
         return Stance.FIRM
-    if (placed and kinds & (Kind.SO | Kind.LINK)) or kinds & Kind.MATCH:
+    said = Kind.SO | Kind.LINK if not mention.text or kinds & ~(Kind.LINK | Kind.FILL) else Kind.SO
+    if (placed and kinds & said) or kinds & Kind.MATCH:
         return Stance.FIRM
     if front.begins and front.soft and kinds & Kind.WHY and behind is After.END and not mention.text:
         return Stance.FIRM  # "Based on the above, C."
@@ -153,6 +164,13 @@ def _by_phrase(mention: Mention, front: Before, behind: After) -> Stance:
     return Stance.NONE
 
 
+_CALLED_GOOD = re.compile(
+    r"\b(?:correct\w*|right|answers?|choice|option|best|true|valid|fits?|matches|match|remains|works|stands"
+    r"|holds|only|is what|winner|closest)\b|[✅✓✔☑]"
+)
+_WOULD_BE = re.compile(r"\b(?:which|that) would (?:be|mean) \w+ing (?:option |choice )?[(*]{0,3}\Z")
+_WOULD = re.compile(r"[)*\"'”]{0,3} would\b")
+_UNREAL_IF = re.compile(r"(?:[.:;\n] ?|, )(?:had|were|if|under|with) [^.\n]{1,160}\Z")
 _THAT = re.compile(
     r"(?:\A|[.:!\n]\s{1,2})(?:that|it|this)(?:['’]d| would) (?:have to |clearly |then )?be (?:the |an? )?[*\"“]{0,3}\Z"
 )

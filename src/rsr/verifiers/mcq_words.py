@@ -58,7 +58,8 @@ _KINDS: list[tuple[int, str]] = [
         lets let's do does did have has been own given question problem quiz task following above two three four
         labelled labeled number of in by which what that who one confident certain quite pretty fairly strongly
         conclusively accordingly going gonna want as all i'm we're you're i'll we'll i've you'd you'll course both
-        able ich ik jag eu yo io ja ben saya aku tôi я das der die den dem ein eine mein meine wohl ganz eindeutig
+        able yeah yep yup yes ich ik jag eu yo io ja ben saya aku tôi я das der die den dem ein eine mein meine wohl
+        ganz eindeutig
         daher somit folglich deshalb deswegen mich le les ma mon un une est-ce bien clairement el los lo mi una
         claramente por tanto eso il gli la mia o os um uma minha это мой моя под литер huruf yang benar paling tepat
         het de mijn odp şıkkı şık şıkkıdır seçeneğidir seçeneği harfi هو هي أن إن الحرف रूप में chữ cái ist's und
@@ -74,7 +75,8 @@ _KINDS: list[tuple[int, str]] = [
     (
         Kind.NOUN,
         """answer answers ans asnwer anwser solution response result verdict conclusion selection pick prediction guess
-        decision vote output ans. box boxed fbox framebox lời án antwort lösung loesung ergebnis antworten respuesta
+        decision vote output ans. box boxed fbox framebox pred lời án antwort lösung loesung ergebnis antworten
+        respuesta
         respuestas solución solucion réponse réponses reponse résultat resposta respostas solução gabarito risposta
         risposte soluzione antwoord oplossing jawaban jawabannya jawabanku svar svaret cevap cevabı cevabım
         cevabımız yanıt odpowiedź odpowiedzią odpowiedz odpověď odpoveď odpovědí răspuns răspunsul válasz megoldás
@@ -114,7 +116,8 @@ _KINDS: list[tuple[int, str]] = [
         seleccionamos escolho seleciono acho marcar assinalar scelgo seleziono penso credo kies selecteer memilih
         pilih saya memilihlah wybieram zaznaczam seçiyorum seçerim seçilmelidir выбираю выбираем выберу считаю думаю
         обираю أختار اختار نختار चुनता चुनती चुनूंगा चुनें chọn เลือก vælger väljer velger valitsen izbiram aleg
-        választom انتخاب lean leaning leaned inclined arrive arrived arriving end ends ended""",
+        választom انتخاب stay staying stick sticking keep tick ticking quedo lean leaning leaned inclined arrive
+        arrived arriving end ends ended""",
     ),
     (
         Kind.SO,
@@ -272,16 +275,19 @@ PAIRS = frozenset(
 """Two words that say nothing together."""
 
 EAST_BEFORE = re.compile(
-    r"(?P<no>(?:排除|剔除|舍去)(?!法|后|後|了?[^,。]{0,6}[选選])|不是|不选|不選|不应?选|并非|不對|不)|(?P<maybe>可能)|(?P<if>如果|若|假设|假如|假設|もし|만약)"
+    r"(?P<no>(?:[错误]选|错選|誤選|排除|剔除|舍去)(?!法|后|後|了?[^,。]{0,6}[选選])|不是|不选|不選|不应?选|并非|不對|不)|(?P<maybe>可能)|(?P<if>如果|若"
+    r"|假设|假如|假設|もし|만약)"
     r"|(?P<noun>正しい(?:選択肢|のは|答え)|올바른\s?(?:선택지|답|것)|선택지|正确选项|正確選項|正确的?(?:是|选择)|正確的是|答案|正解|正答|答え|解答|回答|정답|답)"
-    r"|(?P<label>选项|選項|選択肢|보기)|(?P<verb>选择|選擇|选|選|認為|认为)|(?P<fill>저는|나는|本题|私は|我)|(?P<so>所以|因此|故|综上|即|则|而是|应该是|따라서|그러므로|よって|したがって|就是|只有|剩下|ではなく|じゃなく|아니라|残る|残った|残りの|나머지|남은)"
+    r"|(?P<label>选项|選項|選択肢|보기)|(?P<verb>选择|選擇|选|選|認為|认为)|(?P<fill>저는|나는|本题|私は|我)|(?P<so>所以|因此|故|综上|即|则|而是|应该是"
+    r"|따라서|그러므로|よって|したがって|就是|只有|剩下|ではなく|じゃなく|아니라|残る|残った|残りの|나머지|남은)"
 )
 """What a word of Chinese, Japanese or Korean before a label contains."""
 
 EAST_BEHIND = re.compile(
     r"\s{0,2}(?:(?:选项|選項|项|項|選|选|が|は|를|을|이|가|는|은|番|번|都|均|也|的说法|说法|两项|是|为|為|의|的|、|也都|全都|皆)\s?){0,3}(?:"
     r"(?P<bad>不正确|不正確|不对|不對|不符|不是|错|錯|误|有误|不选|ではな|じゃな|正しくな|不正解|正解では|正解じゃ|정답이?\s?아|誤り|誤っ|間違|아니|아닙|틀|오답|맞지)"
-    r"|(?P<good>正确|正確|对的?|對|答案|答え(?!では|じゃ)|正解(?!では|じゃ)|正しい|正しく|정답(?!이?\s?아)|옳|選び|選択し|선택|고르|맞|최선|最佳|最合适|最適|符合|だと思|と思|と考え)"
+    r"|(?P<good>正确|正確|对的?|對|答案|答え(?!では|じゃ)|正解(?!では|じゃ)|正しい|正しく|정답(?!이?\s?아)|옳|選び|選択し|선택|고르|맞|최선|最佳|最合适|最適|符合|だと思"
+    r"|と思|と考え)"
     r"|(?P<open>吗|嗎|还是|還是|か)"
     r"|(?P<end>입니다|이다|이에요|예요|です|だ|である|となり|になり|로|。|$|,))"
 )

@@ -1,0 +1,139 @@
+"""Where a text names an option in other words than its own: another number, article or hyphen, a part of it, a value.
+
+words    "the red cells" for "Red blood cell": the words that only this option has, most of them, close together
+values   "1500 metres" for "1.5 km", "seven" for "7"
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from rsr.verifiers.math_compare import equal
+from rsr.verifiers.math_text import clean
+
+_WORD = re.compile(r"[^\W_]+(?:['’]s\b)?")
+_LITTLE_WORDS = """
+    a an and are as at be been by da das de del dem den der des di die do does du een ein eine el for from had
+    has have he her het his il in into is it its la las le les lo los more most no not o of on only or os per
+    she than that the their there these they this those to um uma un una une very von was were when which who
+    will with would
+"""
+_LITTLE = frozenset(_LITTLE_WORDS.split())
+_FORMULA = re.compile(r"[=+^\\<>{}]|\w/\w")
+_SHARE = 0.5
+_MANY = 3_000
+
+
+class Wording(NamedTuple):
+    """An option as words."""
+
+    label: str
+    weights: dict[str, float]
+    least: float
+    """The weight that names it."""
+    order: tuple[str, ...]
+
+
+def stem(word: str) -> str:
+    """A word without its plural, its case and its possessive."""
+    word = word.lower().replace("’", "'").removesuffix("'s")
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3] + "y"
+    if len(word) > 4 and word.endswith(("sses", "xes", "ches", "shes")):
+        return word[:-2]
+    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word
+
+
+@lru_cache(maxsize=4096)
+def wordings(options: tuple[tuple[str, str], ...]) -> tuple[Wording, ...]:
+    """The options as weighted words: 1 for one that no other option has, less for the others."""
+    stems = {label: [stem(word) for word in _WORD.findall(text)] for label, text in options}
+    found = []
+    for label, own in stems.items():
+        if _FORMULA.search(dict(options)[label]):
+            continue
+        numbers = not any(word.isalpha() for word in own)
+        if numbers and len(own) < 2:
+            continue
+        content = [word for word in own if word not in _LITTLE] or own
+        others = {word for other, words in stems.items() if other != label for word in words}
+        weights = {word: 0.25 if word in others else 1.0 for word in content}
+        if any(weight == 1.0 for weight in weights.values()):
+            share = 1.0 if numbers else _SHARE
+            found.append(Wording(label, weights, share * sum(weights.values()), tuple(content)))
+    return tuple(found)
+
+
+def paraphrases(options: dict[str, str], text: str, taken: list[tuple[int, int]]) -> list[tuple[int, int, str]]:
+    """Places (start, end, label) of options in other words, outside of the places that are taken already."""
+    at = max(0, len(text) - _MANY)
+    words = [(match.start(), match.end(), stem(match[0])) for match in _WORD.finditer(text, at)]
+    found: list[tuple[int, int, str]] = []
+    for wording in wordings(tuple(options.items())):
+        window = 2 * len(wording.order) + 4
+        hits = [at for at, (_, _, word) in enumerate(words) if word in wording.weights]
+        done = -1
+        for first, at in enumerate(hits):
+            if at <= done:
+                continue
+            inside = [to for to in hits[first:] if to - at < window and not _apart(text, words[at][1], words[to][0])]
+            seen = {words[to][2] for to in inside}
+            weight = sum(wording.weights[word] for word in seen)
+            named = any(wording.weights[word] == 1.0 for word in seen)
+            if named and weight >= wording.least:
+                start, end = words[at][0], words[inside[-1]][1]
+                done = inside[-1]
+                if not any(start < stop and begin < end for begin, stop in taken):
+                    found.append((start, end, wording.label))
+    return found
+
+
+def _apart(text: str, start: int, end: int) -> bool:
+    return start < end and bool(_BREAK.search(text, start, end))
+
+
+_BREAK = re.compile(r"[.!?;:](?=\s)|\n|[。！？]")
+
+_VALUE = re.compile(
+    r"(?<![\w.,/^{\\])(?:[$€£]\s?)?[-−]?(?:\d+\s\d+/\d+"
+    r"|\d[\d,  ]*(?<=\d)(?:\.\d+)?(?:\s?[×x]\s?10\s?\^?\s?\{?[-−]?[\d⁰¹²³⁴-⁹⁻]+\}?)?(?:/\d+)?)"
+    r"(?:\s?%|\s?°\s?[CF]?|(?:\s|-)?[A-Za-zµ]{1,12}(?:/[A-Za-z]{1,6}|\s(?:per|an?)\s[a-z]{1,8})?(?:[²³]|\^[23])?)?"
+    r"|\b(?:minus |negative )?(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen"
+    r"|fourteen|fifteen"
+    r"|sixteen|seventeen|eighteen|nineteen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty(?:[- ](?:one|two|three"
+    r"|four|five|six"
+    r"|seven|eight|nine))?|half|a quarter|three quarters|a third|two thirds)(?:\s(?:hundred|thousand"
+    r"|million))?\b(?:\s[a-z]{2,12}(?:\sper\s[a-z]+)?)?"
+)
+_NUMBER = re.compile(r"\d|^(?:one|two|three|four|five|six|seven|eight|nine|ten|half|zero)\b", re.I)
+_NEAR_END = 500
+
+
+def values(options: dict[str, str], text: str, taken: list[tuple[int, int]]) -> list[tuple[int, int, str]]:
+    """Places in the last lines that equal one option as a value."""
+    numeric = {
+        label: clean(option)
+        for label, option in options.items()
+        if option and len(option) < 40 and _NUMBER.search(option)
+    }
+    if not numeric:
+        return []
+    found = []
+    for match in _VALUE.finditer(text, max(0, len(text) - _NEAR_END)):
+        start, end = match.span()
+        if any(start < stop and begin < end for begin, stop in taken):
+            continue
+        said = match[0].strip()
+        for form in (said, said.rpartition(" ")[0]):
+            if not form:
+                continue
+            cleaned = clean(form)
+            same = [label for label, option in numeric.items() if equal(option, cleaned)]
+            if len(same) == 1:
+                found.append((start, start + len(form), same[0]))
+                break
+    return found

@@ -1,0 +1,385 @@
+"""Which option the sentences of a text come to, where no answer phrase names one.
+
+    sentences   where each begins and ends, and whether it concludes, asks or doubts
+    polarity    what a sentence does with each option that it names: holds it, denies it, or only mentions it
+
+"The red cell carries oxygen; the white cell fights germs. So we want the red one." The last sentence that holds exactly
+one option counts, if it concludes, or if no other sentence holds another option.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from rsr.verifiers.mcq_prose_words import ASIDE, AWAY, BEHIND_BAD, BUT, CUES, LINKS, NO, SAYING, UNSURE
+from rsr.verifiers.mcq_words import WORDS, Kind
+
+
+class Named(NamedTuple):
+    """A place that names options."""
+
+    start: int
+    end: int
+    labels: frozenset[str]
+    label: bool = False
+    """It is a letter, which may mean other things."""
+    denied: bool = False
+    """It is known to be denied."""
+    doubtful: bool = False
+    """It is known to be put into question."""
+    plain: bool = False
+    """Plain words about the subject end in it, or it is long enough to stand for itself."""
+
+
+class Sentence(NamedTuple):
+    """A sentence, and the options that it holds and denies."""
+
+    start: int
+    end: int
+    held: frozenset[str]
+    denied: frozenset[str]
+    concludes: bool
+    marked: frozenset[str]
+    """Held in bold."""
+    plain: bool
+    says: bool
+    """It speaks of an answer or a choice."""
+    ends: bool
+    """It ends in what it holds, or has it in bold."""
+    open: bool
+    """Behind what it holds, it names another option without holding or denying it."""
+
+
+_STOP = re.compile(
+    r"(?:(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\bDr)(?<!\bSt)[.!?;](?=[\s\"'”’)*_]|\Z)|[。!?।]|\n)[\"'”’)*_]*"
+)
+_INITIAL = re.compile(r"(?<![\w'’-])[A-Z]\.\Z")
+_TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|\d+|[,;:()—–=≈→]|->|=>|\s-\s|\*\*")
+
+_CONCLUDING = Kind.SO | Kind.NOUN | Kind.VERB
+_HEAD, _TAIL = 20, 40
+"""So many places are looked at from either end."""
+_WIDE = 400
+"""A sentence is looked at so far beyond what it names."""
+_ITEM = re.compile(r"\s*(?:[-*•+]\s|\d{1,2}[.)]\s|\(?[A-Z][).:]\s|\|)")
+
+
+def concluding(text: str, lower: str, named: Sequence[Named], several: bool) -> frozenset[str]:
+    """The options that the sentences come to; empty: none, or they don't tell which."""
+    if len(named) > _HEAD + _TAIL:
+        named = [*named[:_HEAD], *named[-_TAIL:]]
+    found = sentences(text, lower, named, several)
+    holding = [one for one in found if one.held]
+    cut = text[-1:].isalnum() or text[-1:] in (",", ";", ":")
+    if not holding or (cut and not (holding[-1].says and holding[-1].end == len(text) and text[-1].isalnum())):
+        return frozenset()  # it names none, or was cut off
+    last = holding[-1]
+    if last.open or (not last.concludes and found[-1].open):
+        return frozenset()
+    choice = last.marked if len(last.marked) == 1 and not several else last.held
+    before = [one for one in holding[:-1] if one.concludes and (several or len(one.held) == 1)]
+    if len(choice) != 1 and not several:
+        return before[-1].held if before and not last.concludes else frozenset()
+    others = frozenset().union(*(one.held for one in holding[:-1])) - choice
+    denied = frozenset().union(*(one.denied for one in found))
+    if several and before and not last.concludes:
+        return before[-1].held
+    if last.concludes or ((not others or others <= denied) and (last.plain or denied - choice)):
+        return choice
+    if before:
+        return before[-1].held
+    final = text.find("\n", last.end) < 0 and not _ITEM.match(text, last.start)
+    return choice if final and last.ends and (others or denied - choice) else frozenset()
+
+
+def sentences(text: str, lower: str, named: Sequence[Named], several: bool) -> list[Sentence]:
+    """The sentences that name options, by position."""
+    found, start, at = [], 0, 0
+    labels = {one.end for one in named if one.label}
+    ends = [match.end() for match in _STOP.finditer(text) if not _is_initial(text, match, labels)] + [len(text)]
+    for end in ends:
+        first = at
+        while at < len(named) and named[at].start < end:
+            at += 1
+        if at > first and max(one.end for one in named[first:at]) > end and end < len(text):
+            at = first  # a mention goes on behind the stop
+            continue
+        if at > first:
+            found.append(_read(text, lower, start, end, named[first:at], several))
+        start = end
+    return found
+
+
+def _is_initial(text: str, stop: re.Match[str], labels: set[int]) -> bool:
+    """Whether a dot is that of "C. Darwin" or "A. text": no label stands before it that ends its sentence."""
+    dot = stop.start() + 1
+    return (
+        stop[0] == "."
+        and _INITIAL.search(text, max(0, dot - 4), dot) is not None
+        and not (dot - 1 in labels and _BEFORE_LABEL.search(text, max(0, dot - 14), dot - 2) is not None)
+    )
+
+
+_BEFORE_LABEL = re.compile(r"[^\W_][,*_(\"'“]{0,3} [*_(\"'“]{0,3}\Z|[:=→–—] ?[*_(\"'“]{0,3}\Z")
+_CLOSE = 12
+_OPENS = re.compile(
+    r"[\s*#>-]{0,8}(?:(?:that|it|this)(?:['’]s| is| was| would be| must be| has to be| would have to be)\b"
+    r"|based on (?:this|the above|these)|(?:has|must|got|gotta)(?: to)? be\b"
+    r"|(?:final |correct )?(?:result|answer|conclusion|verdict|decision|recommendation|choice)(?:\*\*)?:(?:\*\*)?)"
+)
+_HEADED = re.compile(
+    r"(?:^|\n)[ \t]*(?:#{1,6} |\*\*|\d\. )?[^\n.]{0,30}\b(?:conclu\w+|answer|result|recommendation|verdict"
+    r"|summary|final"
+    r"|diagnosis|decision|takeaway|next step|fazit|conclusión|conclusão|réponse|antwort|ответ|вывод)\b[^\n.]{0,24}"
+    r"(?:\*\*)?[:.]?(?:\*\*)?\s*\Z"
+)
+
+
+def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], several: bool) -> Sentence:
+    words = _words(lower, max(start, named[0].start - _WIDE), min(end, named[-1].end + _WIDE), named)
+    asks = text[start:end].rstrip(" *_\"'”)\n").endswith("?")
+    held: set[str] = set()
+    denied: set[str] = set()
+    marked: set[str] = set()
+    opening = _OPENS.match(lower, start)
+    concludes = _HEADED.search(lower, max(0, start - 80), start) is not None
+    plain = open_ = says = False
+    last = start
+    asks = asks or _EAST_OPEN.search(lower, start, end) is not None
+    others = _OTHERS_SAY.search(lower, start, end)
+    anaphor = _THE_ONE.search(lower, start, end)
+    turns = [place for place, word in words if word in _TURNS]
+    for one in named:
+        polarity, cue = _polarity(lower, words, one)
+        if others and others.end() <= one.start + 1 and polarity > 0:
+            polarity = 0
+        if anaphor and len(named) == 1:
+            polarity, cue = 1, True
+        given = _is_given(lower, one, several) if one.label else _is_last(lower, one)
+        cue, says = cue or given, says or given
+        if polarity > 0 and cue and held and any(last < turn < one.start - _TURN for turn in turns):
+            held.clear()  # "It looks like X, but the bands make it Y."
+        last = one.end
+        open_ = polarity == 0 and not one.label and not asks and lower.find("(", start, one.start) < 0
+        if polarity < 0:
+            denied |= one.labels
+        elif polarity > 0 and not asks and (not one.label or ((cue or concludes) and _stands_alone(lower, one))):
+            held |= one.labels
+            concludes = concludes or cue or (opening is not None and one.start - opening.end() < _CLOSE)
+            if text[one.start - 2 : one.start] == "**":
+                marked |= one.labels
+            plain = plain or one.plain or bool(marked)
+    if any(one.label and not one.labels & held and not one.labels & denied for one in named) and not several and held:
+        held.clear()  # "Option C refers to Mars."
+    ends = bool(marked) or lower[last:end].lstrip(" *_`\"'”’)]\n")[:1] in ("", *",.;!(–—")
+    line = text[text.rfind("\n", 0, start) + 1 : end].strip()
+    if held and all(_fills(word) for _, word in words):
+        concludes = True  # "Mostly the moon!"
+    if held and line.startswith("**") and line.rstrip(" .").endswith("**"):
+        concludes = True
+    kept = frozenset(held) - denied if len(held) > 1 else frozenset(held)
+    says = says or any(WORDS.get(word, 0) & (Kind.NOUN | Kind.VERB) for _, word in words)
+    return Sentence(start, end, kept, frozenset(denied), concludes, frozenset(marked) & kept, plain, says, ends, open_)
+
+
+_NAME = "<>"
+"""Stands for what names an option, among the words of its sentence."""
+
+
+def _words(lower: str, start: int, end: int, named: Sequence[Named]) -> list[tuple[int, str]]:
+    """The words and marks of a sentence, with their places; one mark for each mention."""
+    found: list[tuple[int, str]] = []
+    at = 0
+    for match in _TOKEN.finditer(lower, start, end):
+        place = match.start()
+        while at < len(named) and named[at].end <= place:
+            at += 1
+        if at < len(named) and named[at].start <= place:
+            if not found or found[-1] != (named[at].start, _NAME):
+                found.append((named[at].start, _NAME))
+        else:
+            found.append((place, match[0].strip()))
+    return found
+
+
+_TURNS = frozenset(["but", "so", "thus", "therefore", "hence"])
+_TURN = 10
+"""Characters between such a word and what it turns to: in "X, but Y is close" Y is a remark."""
+_OTHERS_SAY = re.compile(
+    r"\b(?:he|she|they|you|users?|students?|models?|teachers?|friends?|people|readers|many|some|someone|key"
+    r"|textbooks?|books?|sources?|passage)\b(?: \w+){0,3}"
+    r" (?:chose|choose|picked|pick|says?|said|answer(?:ed|s)?|thinks?|thought|select(?:ed|s)?|mark(?:ed|s)|guess(?:ed)?"
+    r"|predict(?:ed|s)|wr[oi]tes?|claim(?:s|ed)?|believes?|was|were going)\b"
+    r"|\bi (?:know|like|love|met|visited)\b"
+)
+_THE_ONE = re.compile(
+    r"\b(?:it|that|this)(?:['’]s| is| must be) (?:the (?:one|odd one out|exception|(?:correct |right )?(?:answer"
+    r"|choice|option))|our answer)\b"
+)
+_EAST_OPEN = re.compile(r"可能|无法|不确定|也许|或许|错误|不对|不正确|かもしれ|아닙|아니")
+_GIVEN = re.compile(r"(?:\w\w[*_)\"'”]{0,3}\s?:|[→∴]|->|=>|\s[–—-]|\bmakes it|[はは是选選為为])\s?[*_(\[\"'“`]{0,4}\Z")
+_ALONE = re.compile(r"[\s$*_(\"'“]{0,6}(?:\\[a-z]{4,8}\{)?[(*]{0,3}\w[)*\"'”}.!$\s]{0,8}")
+
+
+def _sentence(lower: str, at: int) -> int:
+    """Where the sentence of a place begins, roughly."""
+    return max(lower.rfind(mark, 0, at) + len(mark) for mark in (". ", "? ", "! ", "\n", ".\n"))
+
+
+_ARE = re.compile(r"(?:\b(?:is|are|get)|[=&+])\s?[*_(\[\"'“`]{0,4}\Z")
+_IT_IS = re.compile(r"[*)\"']{0,3} it (?:is|must be|has to be)\b")
+_WHAT = re.compile(r"\bwhat (?:(?:option|statement|choice|answer|letter) )?[*_(\"'“]{0,3}\Z")
+_SAYS = re.compile(r"[*)\"']{0,3} (?:says|states|claims|describes|means|gives|shows)\b")
+
+
+def _is_last(lower: str, one: Named) -> bool:
+    """Whether an option's text is all that follows a last colon or arrow."""
+    return (
+        not lower[one.end :].strip(" .!*_`\"'”’)]")
+        and _POINTED.search(lower, max(0, one.start - 8), one.start) is not None
+    )
+
+
+_POINTED = re.compile(r"(?:[:→∴⇒]|->|=>)\s?[*_(\[\"'“`]{0,4}\Z")
+
+
+def _is_given(lower: str, one: Named, several: bool) -> bool:
+    """Whether a letter is given without further words: "Halving each time: `B`.", "B it is."."""
+    front = max(0, one.start - 14)
+    return (
+        _GIVEN.search(lower, front, one.start) is not None
+        or (
+            _ALONE.fullmatch(lower, _sentence(lower, one.start)) is not None
+            and (one.end < len(lower) or lower[one.start - 1 : one.start] in ("\n", "", "("))
+        )
+        or _IT_IS.match(lower, one.end) is not None
+        or (
+            _SAYS.match(lower, one.end) is not None
+            and _WHAT.search(lower, max(0, one.start - 22), one.start) is not None
+        )
+        or (_IS_THE.match(lower, one.end) is not None and lower.rfind("\n", 0, one.start) + 4 > one.start)
+        or (several and len(one.labels) > 1 and _ARE.search(lower, front, one.start) is not None)
+        or (lower[one.start - 1 : one.start] == "(" and _ARE.search(lower, front, one.start) is not None)
+    )
+
+
+_LAST_WORD = re.compile(r"([^\W_]+(?:['’][^\W_]+)?)[\s*_(\[\"'“`]*\Z|(?:[=→:;,.–—∴>-]|\A|\n)[\s*_(\[\"'“`]*\Z")
+_CLAUSE_ENDS = re.compile(
+    r"[*_)\]\"'”`]{0,4}(?:\s*\Z|[.,;:!)\n。、,]|\s[(–—-]"
+    r"| (?:it is|it must|here|there|then|please|on (?:your|the)|and not|not|rather|instead|over|because|since|as"
+    r"|while)\b)"
+)
+_IS_THE = re.compile(
+    r"[*)\"']{0,3} (?:is|states|describes|matches|gives|captures) (?:exactly )?(?:the (?!in|wrong|false|worst"
+    r"|least|only letter)|what\b)[^.\n]{3,60}\.\Z"
+)
+_NO_LABELS_BEHIND = frozenset(["of", "in", "at", "from", "by", "on", "than", "the", "a", "an"])
+
+
+def _stands_alone(lower: str, one: Named) -> bool:
+    """Whether a letter ends its clause, and no word before it makes a term of it: "vitamin C"."""
+    if (
+        _IS_THE.match(lower, one.end)
+        and one.start > 20
+        and not lower[lower.rfind("\n", 0, one.start) + 1 : one.start].strip(" *_(#>")
+    ):
+        return True
+    front = _LAST_WORD.search(lower, max(0, one.start - 30), one.start)
+    if _WHAT.search(lower, max(0, one.start - 22), one.start):
+        return True
+    if front is None or _CLAUSE_ENDS.match(lower, one.end) is None:
+        return False
+    word = front[1]
+    if word is None or not word[-1].isascii():
+        return True
+    bracketed = lower[one.start - 1 : one.start] in ("(", "*", "[")
+    return (word in WORDS or word in CUES or word == "down") and (bracketed or word not in _NO_LABELS_BEHIND)
+
+
+_EAST_NOT = re.compile(r"(?:不是|不选|并非)\s?\Z")
+_LONG = 25
+"""Characters of an option's text that is no aside, whatever stands before it."""
+
+
+def _polarity(lower: str, words: Sequence[tuple[int, str]], one: Named) -> tuple[int, bool]:
+    """1: held, 0: only mentioned, -1: denied; and whether words before it conclude."""
+    if one.denied:
+        return -1, False
+    no = aside = cue = False
+    unsure = one.doubtful
+    since = ""
+    for at, (place, word) in enumerate(words):
+        if place >= one.start:
+            break
+        following = words[at + 1] if at + 1 < len(words) else (0, "")
+        if word in ",;:()—–" or word == "-":
+            listed = word == "," and following[1] in ("or", "nor", "and", _NAME)
+            no = no and listed
+            unsure = one.doubtful if word == ":" else unsure
+            aside = (aside or word == "(") and word not in ";:)" and not (word == "," and words[0][1] in ASIDE)
+        elif word in BUT:
+            no = aside = False
+            unsure = one.doubtful
+        elif word in NO:
+            no, since = True, ""
+        elif word in AWAY:
+            no, since = True, "away"
+        elif word in UNSURE:
+            unsure = unsure or word != "example" or following[1] != "of"
+        elif (word == "about" and not one.label) or (word == "my" and not _is_answer(following[1])):
+            unsure = True
+        elif word in ASIDE:
+            aside = word != "because" or following[1] != "of"
+            cue = cue or not aside
+        elif word in LINKS and no and since == "gone":
+            no = False
+        elif no and since == "":
+            since = "said" if word in SAYING else "gone"
+        if word in ("was", "at") and following[1] in ("going", "first"):
+            unsure = True
+        if word == "so" and following[1] in ("is", "are", "was", "were", "does", "do"):
+            unsure = True  # "and so is the other"
+            continue
+        if word in ("it", "it's", "went") or (word == "second" and following[1] in ("best", "most")):
+            unsure = unsure or word == "second"
+            continue
+        cue = cue or word in CUES or bool(WORDS.get(word, 0) & _CONCLUDING)
+    if no:
+        return -1, cue
+    if _denied_behind(words, one):
+        return -1, cue
+    if _EAST_NOT.search(lower, max(0, one.start - 6), one.start):
+        return -1, cue
+    aside = aside and one.end - one.start < _LONG
+    return (0 if unsure or aside else 1), cue
+
+
+def _fills(word: str) -> bool:
+    """Whether a word says nothing of the options."""
+    kind = WORDS.get(word, 0)
+    return not word[0].isalpha() or word == "mostly" or bool(kind & Kind.FILL and not kind & Kind.LABEL)
+
+
+def _is_answer(word: str) -> bool:
+    """Whether a word is one for what is asked for."""
+    return bool(WORDS.get(word, 0) & (Kind.NOUN | Kind.LABEL | Kind.ADV | Kind.GOOD)) or word in (
+        "recommendation",
+        "money",
+        "bet",
+        "final",
+        "vote",
+    )
+
+
+def _denied_behind(words: Sequence[tuple[int, str]], one: Named) -> bool:
+    """Whether the words right behind deny it: "X is wrong"."""
+    for place, word in words:
+        if place < one.end or word == _NAME:
+            continue
+        if word in ",;:()—–." or word in BUT or word in ASIDE:
+            return False
+        if word in BEHIND_BAD:
+            return True
+    return False
