@@ -110,7 +110,9 @@ def choose(question: Question, text: str) -> frozenset[str]:
     if value and value[2]:
         return value[1]
     if rows:
-        return frozenset() if rows[-1].hedged else rows[-1].labels
+        if later := _overruled(question, text, lower, rows[-1].end):
+            return later
+        return told(question, text, lower, reads) if rows[-1].hedged else rows[-1].labels
     ending = (
         (value[1] if value else frozenset())
         or told(question, text, lower, reads)
@@ -162,7 +164,8 @@ def _committed(
 
 _WAVERS = re.compile(r"\b(?:wait|hmm+|hold on|let me (?:re|check))")
 _SO_THEN = re.compile(
-    r"(?:[.!?:\n][\s*]{1,3}|, and )(?:(?:hmm+,? |no,? )?wait|actually|no,|hmm|so|thus|therefore|hence"
+    r"(?:[.!?:\n][\s*]{1,3}|, and )(?:(?:hmm+,? |no,? )?wait|actually|no,|hmm|sorry|oops|correction"
+    r"|in other words|for (?:this|that|these|those) reasons?|so|thus|therefore|hence"
     r"|consequently|in conclusion|the corrected answer|por (?:lo )?tanto|also|donc|quindi)\b"
 )
 
@@ -271,6 +274,8 @@ def _firm(
         mention = one.mention
         if one.stance is not Stance.FIRM or any(start <= mention.start < end for start, end in inside):
             continue
+        if _all_but_one(question, one) or (one.after is After.GOOD and _mixed(text, mention.start)):
+            continue
         hedged = mention.either or mention.clash or (len(mention.labels) > 1 and not question.several)
         hedged = hedged or (mention.text and under_label(text, reads, mention))
         if one.after is not After.GOOD and begins_list(question, text, reads, at):
@@ -284,6 +289,19 @@ def _firm(
         found.append(_Firm((mention.start, mention.end, mention.labels, hedged, corrects)))
     found += [_Firm((row.start, row.end, row.labels, row.hedged, True)) for row in rows if row.firm]
     return sorted(found)
+
+
+def _all_but_one(question: Question, one: Read) -> bool:
+    """Whether it speaks of the others: "A, C and D are all true"."""
+    others = len(one.mention.labels) == len(question.labels) - 1 > 1 and not question.several
+    return others and not one.mention.either and not one.before.kinds & (Kind.NOUN | Kind.VERB)
+
+
+def _mixed(text: str, at: int) -> bool:
+    """Whether a row of a table has ticks and crosses: then none of them is the verdict."""
+    end = text.find("\n", at)
+    row = text[text.rfind("\n", 0, at) + 1 : end if end >= 0 else len(text)]
+    return "|" in row and any(tick in row for tick in "✅✓✔☑") and any(cross in row for cross in "❌✗✘✖✕")
 
 
 _FORMULA = re.compile(r"\d|\\(?!text)")

@@ -143,7 +143,7 @@ def told(question: Question, text: str, lower: str, reads: Sequence[Read]) -> fr
         return frozenset()
     named = [_named(one, lower) for one in reads if not one.mention.clash]
     if all(one.mention.text for one in reads):
-        named += _small(question, lower)
+        named += _small(question, text)
     taken = [(one.mention.start, one.mention.end) for one in reads] + [(one.start, one.end) for one in named]
     for start, end, label in paraphrases(question.options, text, taken):
         named.append(Named(start, end, frozenset([label]), plain=text.count(" ", start, end) > 2))
@@ -161,9 +161,9 @@ _SMALL = re.compile(
 )
 
 
-def _small(question: Question, lower: str) -> list[Named]:
+def _small(question: Question, text: str) -> list[Named]:
     """Labels in lower case with an answer's word before them, where there are no others: "the answer is b."."""
-    found = [(match.span(1), match[1].upper()) for match in _SMALL.finditer(lower)]
+    found = [(match.span(1), match[1].upper()) for match in _SMALL.finditer(text)]
     return [Named(*place, frozenset([label]), label=True) for place, label in found if label in question.labels]
 
 

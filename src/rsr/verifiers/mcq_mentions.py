@@ -69,7 +69,8 @@ def prepare(reference: frozenset[str], options: Options, unknown: frozenset[str]
 
 
 _TO_TEXT = re.compile(
-    r"[\s*_`\"'”’)\]}>$~]{0,8}(?:, i\.e\.,?|[.:,(\[–—=|/-]|=>|->|→|(?:which )?(?:is|says|i\.e\.,?)\b(?! not)|\\text\{)?"
+    r"[\s*_`\"'”’)\]}>$~]{0,8}(?:, i\.e\.,?|, which is|[.:,(\[–—=|/-]|=>|->|→|(?:which )?(?:is|says"
+    r"|i\.e\.,?)\b(?! not)|\\text\{)?"
     r"[\s*_`\"'“‘(\[{$~:-]{0,8}"
     r"(?:\\text(?:bf)?\{)?"
 )

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rsr.verifiers.mcq_prose_words import ASIDE, AWAY, BEHIND_BAD, BUT, CUES, LINKS, NO, SAYING, UNSURE
+from rsr.verifiers.mcq_prose_words import ASIDE, AWAY, BEHIND_BAD, BUT, CUES, LINKS, MODAL, NO, SAYING, UNSURE
 from rsr.verifiers.mcq_words import WORDS, Kind
 
 
@@ -53,12 +53,15 @@ class Sentence(NamedTuple):
 
 
 _STOP = re.compile(
-    r"(?:(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\bDr)(?<!\bSt)[.!?;](?=[\s\"'”’)*_]|\Z)|[。!?।]|\n)[\"'”’)*_]*"
+    r"(?:(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\bDr)(?<!\bSt)[.!?;](?=[\s\"'”’)*_]|\Z)|[。!?।])[\"'”’)*_]*|\n"
 )
 _INITIAL = re.compile(r"(?<![\w'’-])[A-Z]\.\Z")
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|\d+|[,;:()—–=≈→]|->|=>|\s-\s|\*\*")
 
 _CONCLUDING = Kind.SO | Kind.NOUN | Kind.VERB
+_SHORT = 200
+"""A longer text that stops within a sentence was cut off."""
+_SIGNED = re.compile(r",\n[A-Z]\w+(?: [A-Z]\w+)?\Z")
 _HEAD, _TAIL = 20, 40
 """So many places are looked at from either end."""
 _WIDE = 400
@@ -72,11 +75,15 @@ def concluding(text: str, lower: str, named: Sequence[Named], several: bool) -> 
         named = [*named[:_HEAD], *named[-_TAIL:]]
     found = sentences(text, lower, named, several)
     holding = [one for one in found if one.held]
-    cut = text[-1:].isalnum() or text[-1:] in (",", ";", ":")
+    cut = text[-1:] in (",", ";", ":") or (text[-1:].isalnum() and not _SIGNED.search(text))
+    if cut and len(text) < _SHORT and len(holding) > 1 and holding[-1].end == len(text) and not holding[-1].says:
+        first = holding[0]
+        said = first.concludes and len(first.held) == 1 and text[first.end - 1] in ".!"
+        return first.held if said else frozenset()
     if not holding or (cut and not (holding[-1].says and holding[-1].end == len(text) and text[-1].isalnum())):
         return frozenset()  # it names none, or was cut off
     last = holding[-1]
-    if last.open or (not last.concludes and found[-1].open):
+    if last.open or (not last.concludes and not last.marked and found[-1].open):
         return frozenset()
     choice = last.marked if len(last.marked) == 1 and not several else last.held
     before = [one for one in holding[:-1] if one.concludes and (several or len(one.held) == 1)]
@@ -88,9 +95,9 @@ def concluding(text: str, lower: str, named: Sequence[Named], several: bool) -> 
         return before[-1].held
     if last.concludes or ((not others or others <= denied) and (last.plain or denied - choice)):
         return choice
-    if before:
-        return before[-1].held
     final = text.find("\n", last.end) < 0 and not _ITEM.match(text, last.start)
+    if before and not (final and last.marked):
+        return before[-1].held
     return choice if final and last.ends and (others or denied - choice) else frozenset()
 
 
@@ -170,12 +177,15 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
             concludes = concludes or cue or (opening is not None and one.start - opening.end() < _CLOSE)
             if text[one.start - 2 : one.start] == "**":
                 marked |= one.labels
+                concludes = concludes or (
+                    _IS_BOLD.search(lower, start, one.start) is not None and not _ITEM.match(text, start)
+                )
             plain = plain or one.plain or bool(marked)
     if any(one.label and not one.labels & held and not one.labels & denied for one in named) and not several and held:
         held.clear()  # "Option C refers to Mars."
     ends = bool(marked) or lower[last:end].lstrip(" *_`\"'”’)]\n")[:1] in ("", *",.;!(–—")
     line = text[text.rfind("\n", 0, start) + 1 : end].strip()
-    if held and all(_fills(word) for _, word in words):
+    if held and all(_fills(word) for _, word in words) and not _ITEM.match(text, start):
         concludes = True  # "Mostly the moon!"
     if held and line.startswith("**") and line.rstrip(" .").endswith("**"):
         concludes = True
@@ -228,6 +238,7 @@ def _sentence(lower: str, at: int) -> int:
     return max(lower.rfind(mark, 0, at) + len(mark) for mark in (". ", "? ", "! ", "\n", ".\n"))
 
 
+_IS_BOLD = re.compile(r"\b(?:is|are|was|were|be)(?: (?:an?|the))? \*\*\Z")
 _ARE = re.compile(r"(?:\b(?:is|are|get)|[=&+])\s?[*_(\[\"'“`]{0,4}\Z")
 _IT_IS = re.compile(r"[*)\"']{0,3} it (?:is|must be|has to be)\b")
 _WHAT = re.compile(r"\bwhat (?:(?:option|statement|choice|answer|letter) )?[*_(\"'“]{0,3}\Z")
@@ -242,7 +253,7 @@ def _is_last(lower: str, one: Named) -> bool:
     )
 
 
-_POINTED = re.compile(r"(?:[:→∴⇒]|->|=>)\s?[*_(\[\"'“`]{0,4}\Z")
+_POINTED = re.compile(r"(?:[:→∴⇒=≈]|->|=>)\s?[*_(\[\"'“`]{0,4}\Z")
 
 
 def _is_given(lower: str, one: Named, several: bool) -> bool:
@@ -287,7 +298,7 @@ def _stands_alone(lower: str, one: Named) -> bool:
     ):
         return True
     front = _LAST_WORD.search(lower, max(0, one.start - 30), one.start)
-    if _WHAT.search(lower, max(0, one.start - 22), one.start):
+    if _WHAT.search(lower, max(0, one.start - 22), one.start) or _ALONE.fullmatch(lower, _sentence(lower, one.start)):
         return True
     if front is None or _CLAUSE_ENDS.match(lower, one.end) is None:
         return False
@@ -307,7 +318,7 @@ def _polarity(lower: str, words: Sequence[tuple[int, str]], one: Named) -> tuple
     """1: held, 0: only mentioned, -1: denied; and whether words before it conclude."""
     if one.denied:
         return -1, False
-    no = aside = cue = False
+    no = aside = cue = modal = False
     unsure = one.doubtful
     since = ""
     for at, (place, word) in enumerate(words):
@@ -318,7 +329,11 @@ def _polarity(lower: str, words: Sequence[tuple[int, str]], one: Named) -> tuple
             listed = word == "," and following[1] in ("or", "nor", "and", _NAME)
             no = no and listed
             unsure = one.doubtful if word == ":" else unsure
-            aside = (aside or word == "(") and word not in ";:)" and not (word == "," and words[0][1] in ASIDE)
+            aside = (
+                (aside or (word == "(" and place < one.start - 1))
+                and word not in ";:)"
+                and not (word == "," and words[0][1] in ASIDE)
+            )
         elif word in BUT:
             no = aside = False
             unsure = one.doubtful
@@ -326,15 +341,20 @@ def _polarity(lower: str, words: Sequence[tuple[int, str]], one: Named) -> tuple
             no, since = True, ""
         elif word in AWAY:
             no, since = True, "away"
+        elif word in ("rule", "rules", "ruled", "ruling"):
+            no, since = no or following[1] == "out", "away"
         elif word in UNSURE:
-            unsure = unsure or word != "example" or following[1] != "of"
-        elif (word == "about" and not one.label) or (word == "my" and not _is_answer(following[1])):
+            named = (word == "example" and following[1] == "of") or (word == "question" and words[at - 1][1] == "in")
+            unsure = unsure or not named
+        elif word in MODAL:
+            modal = True
+        elif (modal and word in ("seem", "seems", "appear", "look", "think", "say")) or (word == "about" and not one.label) or (word == "my" and not _is_answer(following[1])):
             unsure = True
         elif word in ASIDE:
             aside = word != "because" or following[1] != "of"
             cue = cue or not aside
-        elif word in LINKS and no and since == "gone":
-            no = False
+        elif word in LINKS and ((no and since == "gone") or modal):
+            no, modal = no and since != "gone", modal and word in ("be", "been")
         elif no and since == "":
             since = "said" if word in SAYING else "gone"
         if word in ("was", "at") and following[1] in ("going", "first"):
@@ -353,7 +373,7 @@ def _polarity(lower: str, words: Sequence[tuple[int, str]], one: Named) -> tuple
     if _EAST_NOT.search(lower, max(0, one.start - 6), one.start):
         return -1, cue
     aside = aside and one.end - one.start < _LONG
-    return (0 if unsure or aside else 1), cue
+    return (0 if unsure or aside or modal else 1), cue
 
 
 def _fills(word: str) -> bool:

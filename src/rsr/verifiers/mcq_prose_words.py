@@ -11,13 +11,16 @@ _LISTS = {
     "AWAY": """
         against almost beyond confuse confused confusing contradict contradicts contrary discard discarding dismiss
         distractor eliminate eliminated eliminates eliminating except exclude excluded excludes excluding false
-        incorrect misread mistake mistaken mistook opposed reject rejecting rule ruled rules tempted tempting than
-        trap unlike unlikely versus vs wrong
+        incorrect misread mistake mistaken mistook opposed reject rejecting tempted tempting than trap unlike
+        unlikely versus vs wrong
     """,
     "UNSURE": """
-        asks assuming consider could depends doubt either example eğer form i've if imagine initially it'd least let
-        let's may maybe might need next nếu perhaps possibly question says si suppose supposing thought torn unless
-        unsure visit wenn whether worst если
+        asks assuming consider depends doubt either example eğer form i've if imagine initially it'd least let let's
+        maybe need next nếu perhaps possibly question says si suppose supposing thought torn unless unsure visit
+        wenn whether worst если
+    """,
+    "MODAL": """
+        can could may might
     """,
     "ASIDE": """
         although because car despite obwohl parce porque since though weil whereas while
@@ -32,9 +35,9 @@ _LISTS = {
         believe find know mean say see suggest think
     """,
     "BEHIND_BAD": """
-        aren't can't cannot comes could didn't doesn't don't eliminated errada excluded fail failed fails falsch
-        false fausse impossible incorrect incorrecta invalid irrelevant isn't lacks may might neither never not only
-        out ruled sbagliata too unlikely wasn't won't would wouldn't wrong неверно
+        aren't can't cannot could didn't doesn't don't earlier eliminated errada excluded fail failed fails falsch
+        false fausse impossible incorrect incorrecta invalid irrelevant isn't lacks later may might neither never
+        not only out ruled sbagliata second too unlikely wasn't won't would wouldn't wrong неверно
     """,
     "CUES": """
         accordingly ainsi alors also amounts answer asked assim best bleibt called caused choose comes conclude
@@ -52,6 +55,8 @@ AWAY = frozenset(_LISTS["AWAY"].split())
 """Set what follows aside."""
 UNSURE = frozenset(_LISTS["UNSURE"].split())
 """What follows in the clause is not held."""
+MODAL = frozenset(_LISTS["MODAL"].split())
+"""What follows is not held, unless a link stands between: "what one may set aside is voidable"."""
 ASIDE = frozenset(_LISTS["ASIDE"].split())
 """A clause that explains or contrasts begins."""
 BUT = frozenset(_LISTS["BUT"].split())

@@ -36,6 +36,7 @@ class Read(NamedTuple):
 _UNREAL = Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE
 _OUTER = Kind.DOUBT | Kind.MAYBE | Kind.NO
 _SAYS = Kind.NOUN | Kind.VERB
+_GIVES = _SAYS | Kind.GOOD | Kind.BUT | Kind.ADV
 _ENDS = (After.END, After.WHY, After.TEXT)
 
 
@@ -143,7 +144,7 @@ def _by_phrase(mention: Mention, front: Before, behind: After) -> Stance:
         return Stance.FIRM
     if kinds & Kind.BUT and placed and (not mention.text or near & Kind.BUT):
         return Stance.FIRM
-    said = Kind.SO | Kind.LINK if not mention.text or kinds & ~(Kind.LINK | Kind.FILL) else Kind.SO
+    said = Kind.SO if mention.text and not kinds & _GIVES else Kind.SO | Kind.LINK  # "as is X" says nothing
     if (placed and kinds & said) or kinds & Kind.MATCH:
         return Stance.FIRM
     if front.begins and front.soft and kinds & Kind.WHY and behind is After.END and not mention.text:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from rsr.verifiers.math_compare import equal
+from rsr.verifiers.math_points import equal_at_points
 from rsr.verifiers.math_text import clean, closing
 from rsr.verifiers.mcq_mentions import Question
 from rsr.verifiers.mcq_options import plain
@@ -40,7 +41,7 @@ def matching(question: Question, given: str) -> frozenset[str]:
     found = [
         label
         for label, text in question.options.items()
-        if text and len(text) <= _LONGEST and _MATHS.search(text) and equal(clean(text), cleaned)
+        if text and len(text) <= _LONGEST and _MATHS.search(text) and equal(clean(text), cleaned, equal_at_points)
     ]
     return frozenset(found) if len(found) == 1 else frozenset()
 
