@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 
 from rsr.verifiers.mcq_beside import After
+from rsr.verifiers.mcq_clauses import Named
 from rsr.verifiers.mcq_mentions import Mention, Question
 from rsr.verifiers.mcq_paraphrase import paraphrases, values
-from rsr.verifiers.mcq_prose import Named, concluding
+from rsr.verifiers.mcq_prose import concluding
 from rsr.verifiers.mcq_stance import Read, Stance
 from rsr.verifiers.mcq_words import Kind
 
@@ -146,12 +147,21 @@ def told(question: Question, text: str, lower: str, reads: Sequence[Read]) -> fr
         named += _small(question, text)
     taken = [(one.mention.start, one.mention.end) for one in reads] + [(one.start, one.end) for one in named]
     for start, end, label in paraphrases(question.options, text, taken):
+        if _other_label(text, reads, start, label):
+            continue
         named.append(Named(start, end, frozenset([label]), plain=text.count(" ", start, end) > 2))
         taken.append((start, end))
     for start, end, label in values(question.options, text, taken):
         gives = _GIVES.search(lower, max(0, start - 12), start) is not None
         named.append(Named(start, end, frozenset([label]), plain=gives))
     return concluding(text, lower, sorted(named), question.several)
+
+
+def _other_label(text: str, reads: Sequence[Read], start: int, label: str) -> bool:
+    """Whether the line of a place begins with the label of another option: "B: Tolstoy" where B is Dickens."""
+    begin = text.rfind("\n", 0, start) + 1
+    lines = (one for one in reads if not one.mention.text and begin <= one.mention.start < start)
+    return any(one.before.line and label not in one.mention.labels for one in lines)
 
 
 _SMALL = re.compile(

@@ -13,24 +13,9 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rsr.verifiers.mcq_prose_words import ASIDE, AWAY, BEHIND_BAD, BUT, CUES, LINKS, MODAL, NO, SAYING, UNSURE
+from rsr.verifiers.mcq_clauses import NAME, Named, polarity_of
+from rsr.verifiers.mcq_prose_words import CUES
 from rsr.verifiers.mcq_words import WORDS, Kind
-
-
-class Named(NamedTuple):
-    """A place that names options."""
-
-    start: int
-    end: int
-    labels: frozenset[str]
-    label: bool = False
-    """It is a letter, which may mean other things."""
-    denied: bool = False
-    """It is known to be denied."""
-    doubtful: bool = False
-    """It is known to be put into question."""
-    plain: bool = False
-    """Plain words about the subject end in it, or it is long enough to stand for itself."""
 
 
 class Sentence(NamedTuple):
@@ -58,7 +43,6 @@ _STOP = re.compile(
 _INITIAL = re.compile(r"(?<![\w'’-])[A-Z]\.\Z")
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|\d+|[,;:()—–=≈→]|->|=>|\s-\s|\*\*")
 
-_CONCLUDING = Kind.SO | Kind.NOUN | Kind.VERB
 _SHORT = 200
 """A longer text that stops within a sentence was cut off."""
 _SIGNED = re.compile(r",\n[A-Z]\w+(?: [A-Z]\w+)?\Z")
@@ -159,7 +143,7 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
     anaphor = _THE_ONE.search(lower, start, end)
     turns = [place for place, word in words if word in _TURNS]
     for one in named:
-        polarity, cue = _polarity(lower, words, one)
+        polarity, cue = polarity_of(lower, words, one)
         if others and others.end() <= one.start + 1 and polarity > 0:
             polarity = 0
         if anaphor and len(named) == 1:
@@ -194,10 +178,6 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
     return Sentence(start, end, kept, frozenset(denied), concludes, frozenset(marked) & kept, plain, says, ends, open_)
 
 
-_NAME = "<>"
-"""Stands for what names an option, among the words of its sentence."""
-
-
 def _words(lower: str, start: int, end: int, named: Sequence[Named]) -> list[tuple[int, str]]:
     """The words and marks of a sentence, with their places; one mark for each mention."""
     found: list[tuple[int, str]] = []
@@ -207,8 +187,8 @@ def _words(lower: str, start: int, end: int, named: Sequence[Named]) -> list[tup
         while at < len(named) and named[at].end <= place:
             at += 1
         if at < len(named) and named[at].start <= place:
-            if not found or found[-1] != (named[at].start, _NAME):
-                found.append((named[at].start, _NAME))
+            if not found or found[-1] != (named[at].start, NAME):
+                found.append((named[at].start, NAME))
         else:
             found.append((place, match[0].strip()))
     return found
@@ -309,97 +289,7 @@ def _stands_alone(lower: str, one: Named) -> bool:
     return (word in WORDS or word in CUES or word == "down") and (bracketed or word not in _NO_LABELS_BEHIND)
 
 
-_EAST_NOT = re.compile(r"(?:不是|不选|并非)\s?\Z")
-_LONG = 25
-"""Characters of an option's text that is no aside, whatever stands before it."""
-
-
-def _polarity(lower: str, words: Sequence[tuple[int, str]], one: Named) -> tuple[int, bool]:
-    """1: held, 0: only mentioned, -1: denied; and whether words before it conclude."""
-    if one.denied:
-        return -1, False
-    no = aside = cue = modal = False
-    unsure = one.doubtful
-    since = ""
-    for at, (place, word) in enumerate(words):
-        if place >= one.start:
-            break
-        following = words[at + 1] if at + 1 < len(words) else (0, "")
-        if word in ",;:()—–" or word == "-":
-            listed = word == "," and following[1] in ("or", "nor", "and", _NAME)
-            no = no and listed
-            unsure = one.doubtful if word == ":" else unsure
-            aside = (
-                (aside or (word == "(" and place < one.start - 1))
-                and word not in ";:)"
-                and not (word == "," and words[0][1] in ASIDE)
-            )
-        elif word in BUT:
-            no = aside = False
-            unsure = one.doubtful
-        elif word in NO:
-            no, since = True, ""
-        elif word in AWAY:
-            no, since = True, "away"
-        elif word in ("rule", "rules", "ruled", "ruling"):
-            no, since = no or following[1] == "out", "away"
-        elif word in UNSURE:
-            named = (word == "example" and following[1] == "of") or (word == "question" and words[at - 1][1] == "in")
-            unsure = unsure or not named
-        elif word in MODAL:
-            modal = True
-        elif (modal and word in ("seem", "seems", "appear", "look", "think", "say")) or (word == "about" and not one.label) or (word == "my" and not _is_answer(following[1])):
-            unsure = True
-        elif word in ASIDE:
-            aside = word != "because" or following[1] != "of"
-            cue = cue or not aside
-        elif word in LINKS and ((no and since == "gone") or modal):
-            no, modal = no and since != "gone", modal and word in ("be", "been")
-        elif no and since == "":
-            since = "said" if word in SAYING else "gone"
-        if word in ("was", "at") and following[1] in ("going", "first"):
-            unsure = True
-        if word == "so" and following[1] in ("is", "are", "was", "were", "does", "do"):
-            unsure = True  # "and so is the other"
-            continue
-        if word in ("it", "it's", "went") or (word == "second" and following[1] in ("best", "most")):
-            unsure = unsure or word == "second"
-            continue
-        cue = cue or word in CUES or bool(WORDS.get(word, 0) & _CONCLUDING)
-    if no:
-        return -1, cue
-    if _denied_behind(words, one):
-        return -1, cue
-    if _EAST_NOT.search(lower, max(0, one.start - 6), one.start):
-        return -1, cue
-    aside = aside and one.end - one.start < _LONG
-    return (0 if unsure or aside or modal else 1), cue
-
-
 def _fills(word: str) -> bool:
     """Whether a word says nothing of the options."""
     kind = WORDS.get(word, 0)
     return not word[0].isalpha() or word == "mostly" or bool(kind & Kind.FILL and not kind & Kind.LABEL)
-
-
-def _is_answer(word: str) -> bool:
-    """Whether a word is one for what is asked for."""
-    return bool(WORDS.get(word, 0) & (Kind.NOUN | Kind.LABEL | Kind.ADV | Kind.GOOD)) or word in (
-        "recommendation",
-        "money",
-        "bet",
-        "final",
-        "vote",
-    )
-
-
-def _denied_behind(words: Sequence[tuple[int, str]], one: Named) -> bool:
-    """Whether the words right behind deny it: "X is wrong"."""
-    for place, word in words:
-        if place < one.end or word == _NAME:
-            continue
-        if word in ",;:()—–." or word in BUT or word in ASIDE:
-            return False
-        if word in BEHIND_BAD:
-            return True
-    return False
