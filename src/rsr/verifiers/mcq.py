@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from rsr.completions import encodable
 from rsr.types import Reason, Verdict
@@ -229,7 +230,7 @@ def _reads(question: Question, text: str, named: Sequence[Mention], lower: str) 
             if one.before.line and following and _COLON_LABEL.match(lower, mention.end, following.start):
                 one = one._replace(stance=Stance.NONE)  # "A: C": the A is for "Answer", perhaps
             elif one.after is not After.GOOD and foreign(question, text, lower, mention, one.before.line):
-                one = one._replace(mention=mention._replace(clash=True))
+                one = one._replace(mention=replace(mention, clash=True))
         found.insert(0, one)
         if one.stance is Stance.FIRM and done < 0 and not begins_list(question, text, found, 0):
             done = max(0, mention.start - _NEAR)
