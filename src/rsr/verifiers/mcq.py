@@ -161,7 +161,7 @@ def _committed(
     return _settled(question, lower, firm, reads), reads, rows
 
 
-_ASKS = ("\nquestion", "\nq:", "\n**question", "\n### question", "\nuser:", "\nhuman:", "\nproblem", "\n问题", "\n题目")
+_ASKS = re.compile(r"\n(?:(?:\*\*|### )?question|q:|user:|human:|problem|问题|题目)")
 _ASKED = re.compile(
     r"[\n*# ]{1,8}(?:next )?(?:question|q|user|human|problem|问题|题目)(?: ?#?\d{1,4})?\*{0,2} ?[:：.\n]"
 )
@@ -169,8 +169,12 @@ _ASKED = re.compile(
 
 def _next_question(text: str, lower: str) -> int:
     """Where a response goes on with a question of its own, as base models do; 0: nowhere."""
-    found = [at for mark in _ASKS if (at := lower.find(mark)) > 0]
-    return min((at for at in found if _ASKED.match(lower, at)), default=0)
+    tried = set()  # of each mark the first place counts
+    for found in _ASKS.finditer(lower) if "\n" in lower else ():
+        if found[0] not in tried and _ASKED.match(lower, found.start()):
+            return found.start()
+        tried.add(found[0])
+    return 0
 
 
 _PAIR = re.compile(

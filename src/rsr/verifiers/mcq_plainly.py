@@ -12,15 +12,16 @@ from rsr.verifiers.mcq_words import WORDS, Kind
 
 _LAST, _FIRST, _SENTENCE = 160, 120, 300
 _NEAR = 42
-_SO = r"(?P<so>(?:so|therefore|thus|hence|consequently),? )?(?:(?:in conclusion|overall|finally),? )?"
-_LABEL = r"(?P<open>\$?\\boxed\{(?:\\text\{)?|[*(\[$`]{0,4})(?-i:(?P<label>[A-Z]))(?P<text>[^A-Za-z0-9\n][^\n]{0,90}?)?"
+_SO = r"(?P<so>(?:so|therefore|thus|hence|consequently),? )?+(?:(?:in conclusion|overall|finally),? )?+"
+_LABEL = r"(?:\$?\\boxed\{(?:\\text\{)?|[*(\[$`]{0,4})(?-i:(?P<label>[A-Z]))"
+_TEXT = r"(?P<text>[^A-Za-z0-9\n][^\n]{0,90}?)?"
 _PHRASE = (
     r"(?:(?:(?:the|my) )?(?:(?:most )?(?:correct|final|best|right|appropriate|likely) ){0,2}(?:answer|option"
     r"|choice)(?: here)?"
     r"(?: to (?:this|the) question)?(?: is| would be| must be| should be)?(?:\*{0,2}:\*{0,2})?(?:\*\*)?[ \n]{0,3}"
     r"|i (?:would )?(?:choose|select|pick) )(?:(?:option|choice|letter) )?"
 )
-_ANSWER = rf"(?P<answer>[\s#*>]{{0,6}}{_SO}{_PHRASE}{_LABEL}\Z)"
+_ANSWER = rf"(?P<answer>[\s#*>]{{0,6}}+{_SO}{_PHRASE}{_LABEL}{_TEXT}\Z)"
 _END = re.compile(_ANSWER, re.I)
 _LATER_END = re.compile(rf"[.!\n,](?:(?<!,)|(?= (?:so|thus|therefore|hence)\b)){_ANSWER}", re.I)
 """The same behind a sentence; it begins with a plain set of characters, which makes the search fast."""
@@ -40,11 +41,8 @@ _FIELD = re.compile(
     r"|option)[\"']\s?:\s?\"(?P<label>[A-Z])\"\s{0,4}\}\s?(?:```)?"
     r"|<answer>\s{0,2}(?P<tagged>[A-Z])\s{0,2}</answer>)\Z"
 )
-_HEAD = re.compile(
-    rf"[\s#*>]{{0,6}}(?P<phrase>{_PHRASE})?{_LABEL}"
-    r"(?=[*)\].]{0,4}(?: is (?:the )?correct(?: answer)?\.)?(?:\s*\Z|\n))",
-    re.I,
-)
+_HEAD = re.compile(rf"[\s#*>]{{0,6}}(?P<phrase>{_PHRASE})?{_LABEL}(?![A-Za-z0-9])", re.I)
+_HEAD_LINE = re.compile(rf"{_TEXT}(?=[*)\].]{{0,4}}(?: is (?:the )?correct(?: answer)?\.)?(?:\s*\Z|\n))", re.I)
 _VERDICT = re.compile(
     rf"(?:\A|[.!\n])[\s#*>-]{{0,6}}{_SO}(?:(?:option|choice|answer) )?[*(]{{0,3}}(?-i:(?P<label>[A-Z]))[)*]{{0,3}}\Z",
     re.I,
@@ -96,7 +94,9 @@ def _at_end(question: Question, text: str, lower: str, found: re.Match[str]) -> 
     """An answer phrase with its label, at the end; close before it no other option may stand."""
     label = found["label"]
     asian = found.re is _ASIAN
-    if label not in question.labels or not (asian or (_links(found["answer"]) and _own(question, label, found["text"]))):
+    if label not in question.labels or not (
+        asian or (_links(found["answer"]) and _own(question, label, found["text"]))
+    ):
         return frozenset()
     if found["so"]:
         return question.own[label]
@@ -166,13 +166,13 @@ def _correct(question: Question, text: str, lower: str) -> frozenset[str]:
 def _at_start(question: Question, text: str, lower: str) -> frozenset[str]:
     """The label of an answer that begins a text, where all that follows only explains."""
     found = _HEAD.match(text)
-    if not found or found["label"] not in question.labels or not _own(question, found["label"], found["text"]):
+    label = found["label"] if found else ""
+    if not found or label not in question.labels or (label in "AI" and text.startswith(" ", found.end())):
         return frozenset()
-    if (found["phrase"] and not _links(found[0])) or (
-        found["label"] in "AI" and text.startswith(" ", found.end("label"))
-    ):
+    line = _HEAD_LINE.match(text, found.end())
+    if not line or not _own(question, label, line["text"]) or (found["phrase"] and not _links(text[: line.end()])):
         return frozenset()
-    end, label = found.end(), found["label"]
+    end = line.end()
     if question.numbers or any(lower.find(word, end) >= 0 for word in _TURNED):
         return frozenset()
     for one in question.patterns.alone.finditer(text, end):
