@@ -8,7 +8,7 @@ from enum import Enum
 
 from msgspec import Struct
 
-from rsr.verifiers.mcq_kinds import EAST, kind_of
+from rsr.verifiers.mcq_kinds import EAST, depends, kind_of
 from rsr.verifiers.mcq_words import CONNECTS, EAST_BEHIND, NAMES, WORDS, Kind
 
 _FAR = 160
@@ -28,6 +28,7 @@ _MARKS = frozenset(":=|>–—")
 _SIGNS = _QUOTES | _SILENT | _MARKS
 _SOFT = frozenset(",:–—")
 _NOUN, _LABEL, _LINK, _BUT, _VERB = Kind.NOUN, Kind.LABEL, Kind.LINK, Kind.BUT, Kind.VERB
+_NO, _GOOD = Kind.NO, Kind.GOOD
 _STOPS = Kind.NO | Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE | Kind.BAD
 _ASKED = Kind.NOUN | Kind.LABEL | Kind.THING | Kind.GOOD
 _LINKED = Kind.NOUN | Kind.VERB | Kind.SO | Kind.LINK
@@ -234,7 +235,18 @@ _YES, _CROSS = frozenset("✅✓✔☑"), frozenset("❌✗✘✖✕☐")
 _WHEN = frozenset(("when", "if", "for", "in", "where", "under", "at", "partly", "partially"))
 _FAULTS = frozenset(("not", "wrong", "incorrect", "false", "invalid", "except", "n't", "?"))
 _OF_WHY = Kind.WHY | Kind.BUT | Kind.SO | Kind.LIST
+_NOT_WHY = Kind.GOOD | Kind.LINK
+_OVER = frozenset(("over", "than", "versus", "vs"))
 _TURNS = frozenset(("first", "initially", "but", "though", "however"))
+_OPENS_TEXT = frozenset(":=|–—-)>,")
+_BREAKS = frozenset(",–—-")
+_SIGNS_BEHIND = _OPENS_TEXT | _QUOTES | {"→", "->"}
+_CLAUSE_ENDS = _ENDS | frozenset(":,–—=|")
+_SEEMS = frozenset(("seems", "looks", "appears", "would"))
+_GOES_ON, _STAYS = _OF_WHY | Kind.IF, Kind.GOOD | Kind.FILL
+_JUDGED = Kind.GOOD | Kind.BAD
+_DENIES_OR_DOUBTS = Kind.NO | Kind.BAD | Kind.MAYBE | Kind.DOUBT | Kind.LOOK
+_WINDOW = 110
 
 
 def after(lower: str, end: int) -> After:
@@ -243,22 +255,24 @@ def after(lower: str, end: int) -> After:
     end = closed.end() if closed else end
     if end < len(lower) and lower[end] > "⺀" and (east := EAST_BEHIND.match(lower, end)):
         return After[east.lastgroup.upper()] if east.lastgroup else After.MORE
-    tokens = _TOKEN.findall(lower, end, end + 110)
+    if lower.startswith(" ", end) and (said := _first_word(lower, end)):
+        return said
+    tokens = _TOKEN.findall(lower, end, end + _WINDOW)
     at, text, comma = 0, False, False
     while at < len(tokens):
         token = tokens[at]
-        if token in _YES or token in _CROSS:
-            return After.GOOD if token in _YES else After.BAD
-        if token == "?":
-            return After.OPEN
-        if token in _ENDS:
+        if token in _SIGNS_BEHIND:
+            text, comma = text or token in _OPENS_TEXT, comma or token in _BREAKS
+        elif token in _ENDS:
+            if token in _YES or token in _CROSS:
+                return After.GOOD if token in _YES else After.BAD
+            if token == "?":
+                return After.OPEN
             return After.TEXT if text or _goes_on(tokens, at) else After.END
-        if token == "(":
+        elif token == "(":
             at, inside = _bracket(tokens, at)
             if inside:
                 return inside
-        elif token in ",:=|>–—→-)" or token in _QUOTES or token == "->":
-            text, comma = text or token in ":=|–—-)>,", comma or token in ",–—-"
         else:
             if token == "no" and tokens[at + 1 : at + 2] == [","] and len("".join(tokens[at + 2 : at + 3])) > 1:
                 return After.TEXT  # "(C) No, because ..."
@@ -267,6 +281,20 @@ def after(lower: str, end: int) -> After:
             return _words(tokens, at, text)
         at += 1
     return After.TEXT if text else After.END
+
+
+def _first_word(lower: str, end: int) -> After | None:
+    """What the first word behind a label says by itself: most often it begins an explanation, or isn't known."""
+    found = _TOKEN.search(lower, end, end + _WINDOW)
+    word = found[0] if found else ""
+    if not found or depends(word) or lower.find("what", found.end(), end + _WINDOW) >= 0:
+        return None
+    kind = WORDS.get(word, 0)
+    if kind & Kind.IF:
+        return After.OPEN
+    if (kind & _OF_WHY and not kind & _NOT_WHY) or word in _OVER:
+        return After.WHY
+    return After.MORE if not kind and word.isalpha() and word.isascii() else None
 
 
 def _goes_on(tokens: Sequence[str], at: int) -> bool:
@@ -300,72 +328,78 @@ def _at_once(tokens: Sequence[str], at: int) -> After | None:
 
 def _words(tokens: Sequence[str], at: int, text: bool) -> After:
     """What the words behind a label say; `text`: a colon or dash stands before them."""
-    kinds, last, seems = 0, 0, False
     if known := _at_once(tokens, at):
         return known
     first = kind_of(tokens, at, False)
     if first & Kind.IF:
         return After.OPEN
-    if (first & _OF_WHY and not first & (Kind.GOOD | Kind.LINK)) or tokens[at] in ("over", "than", "versus", "vs"):
+    if (first & _OF_WHY and not first & _NOT_WHY) or tokens[at] in _OVER:
         return After.WHY
+    kinds, last, seems = 0, 0, False
     word = tokens[at]
     while at < len(tokens):
         token = tokens[at]
-        kind = kind_of(tokens, at, False)
         if token == "?":
             return After.OPEN
-        if token == "-" and kinds & Kind.GOOD and at + 1 < len(tokens) and tokens[at - 1] in ("best", "well"):
+        if token == "-" and kinds & _GOOD and at + 1 < len(tokens) and tokens[at - 1] in ("best", "well"):
             at += 1  # "the best-supported one"
             continue
-        if not kind or token in _ENDS or token in ":,–—=|":
+        kind = 0 if token in _CLAUSE_ENDS else kind_of(tokens, at, False)
+        if not kind:
             break
-        if kind & Kind.DOUBT and kinds & Kind.GOOD and not kinds & Kind.LINK:
-            break
-        if kind & Kind.LIST and kinds & (Kind.GOOD | Kind.BAD):
-            break
-        if kind & (_OF_WHY | Kind.IF) and not kind & (Kind.GOOD | Kind.FILL) and kinds:
-            break
-        seems = seems or token in ("seems", "looks", "appears", "would")
+        if kinds:
+            if kind & _GOES_ON and not kind & _STAYS:
+                break
+            if kinds & _GOOD and kind & Kind.DOUBT and not kinds & _LINK:
+                break
+            if kind & Kind.LIST and kinds & _JUDGED:
+                break
+        seems = seems or token in _SEEMS
         kinds |= kind
         last, word = kind, token
         at += 1
     stop = tokens[at] if at < len(tokens) else ""
-    if text and first & Kind.NO:  # "D: None of these"
+    if text and first & _NO:  # "D: None of these"
         return After.TEXT
-    if kinds & Kind.NO and stop in ("know", "sure"):
-        return After.OPEN
-    if kinds & Kind.NO or kinds & Kind.BAD:
-        return After.BAD if not (kinds & Kind.NO and kinds & Kind.BAD) else After.MORE
-    if kinds & Kind.MAYBE:
-        return After.OPEN
-    if kinds & (Kind.DOUBT | Kind.LOOK):
+    if kinds & _DENIES_OR_DOUBTS:
+        if kinds & _NO and stop in ("know", "sure"):
+            return After.OPEN
+        if kinds & (_NO | Kind.BAD):
+            return After.BAD if not (kinds & _NO and kinds & Kind.BAD) else After.MORE
+        if kinds & Kind.MAYBE:
+            return After.OPEN
         return After.TEXT if text else After.MORE
-    if tokens[at - 1] in _PARTLY and tokens[at - 2] in ("holds", "works", "fits", "applies"):
-        return After.OPEN
+    return (
+        After.OPEN if _conditional(tokens, at, kinds, seems) else _verdict(tokens[:at], stop, kinds, (last, word), text)
+    )
+
+
+def _conditional(tokens: Sequence[str], at: int, kinds: int, seems: bool) -> bool:
+    """Whether known words hold only in part, or would; `at`: where the first unknown word stands."""
+    stop = tokens[at] if at < len(tokens) else ""
+    if at > 1 and tokens[at - 1] in _PARTLY and tokens[at - 2] in ("holds", "works", "fits", "applies"):
+        return True
     if "only" in tokens[:at] and _WHEN.intersection(tokens[tokens.index("only") + 1 : tokens.index("only") + 2]):
-        return After.OPEN
-    if stop == "but" and kinds & Kind.GOOD and len("".join(tokens[at + 1 : at + 2])) > 1:
-        return After.OPEN  # "D is true but beside the point"
+        return True
+    if stop == "but" and kinds & _GOOD and len("".join(tokens[at + 1 : at + 2])) > 1:
+        return True  # "D is true but beside the point"
     if kinds & Kind.WOULD and stop and stop not in _ENDS and stop != ",":
-        return After.OPEN
-    if stop in ("if", "unless") or (seems and not _TURNS.isdisjoint(tokens[at : at + 4])):
-        return After.OPEN
-    return _verdict(tokens[:at], stop, kinds, (last, word), text)
+        return True
+    return stop in ("if", "unless") or (seems and not _TURNS.isdisjoint(tokens[at : at + 4]))
 
 
 def _verdict(tokens: Sequence[str], stop: str, kinds: int, last: tuple[int, str], text: bool) -> After:
     """What known words say that deny and doubt nothing; `stop`: the token behind them, `last`: the last of them."""
-    known = stop == "" or stop in _ENDS or stop in ",:–—|=" or bool(WORDS.get(stop, 0)) or stop in NAMES
+    known = stop == "" or stop in _CLAUSE_ENDS or bool(WORDS.get(stop, 0)) or stop in NAMES
     if text:
         verdict = known and not kinds & Kind.LINK and kinds & (Kind.GOOD | Kind.NOUN) and not kinds & Kind.VERB
         return After.GOOD if verdict and (last[0] & Kind.GOOD or stop == "" or stop in _ENDS) else After.TEXT
-    predicate = (
+    if kinds & (Kind.GOOD | Kind.NOUN) and (
         known
         or not last[0] & Kind.GOOD
         or not kinds & Kind.LINK
         or last[1].endswith("s")
         or ("the" not in tokens and not last[1].endswith("ly"))
-    )
-    if kinds & (Kind.GOOD | Kind.NOUN) and predicate:
+    ):
         return After.GOOD
     return After.END if known and kinds and (stop == "" or stop in _ENDS or stop == ",") else After.MORE

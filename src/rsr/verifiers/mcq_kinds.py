@@ -45,6 +45,11 @@ for _word in ("so", "then", "one", "options", "choices", "no", "to"):  # `_in_cl
     _IN_PLACE.setdefault(_word, [])
 
 
+def depends(token: str) -> bool:
+    """Whether the words beside a word may change its kind."""
+    return token in _IN_PLACE
+
+
 def kind_of(clause: Sequence[str], at: int, comma: bool) -> int:
     """The kind of a word of a clause; 0: it is not known. `comma`: one stands behind it, farther on in its clause."""
     token = clause[at]
