@@ -332,11 +332,9 @@ _TAGS = re.compile(
     r"</?(?:b|strong|em|i|u|span|p|br|mark)\s?/?>|~~[^~\n]{1,80}~~|<(?:s|del)>[^<\n]{1,80}</(?:s|del)>", re.I
 )
 _EMOJI = re.compile("[\\U0001f300-\\U0001f446\\U0001f448-\\U0001faff\\u2600-\\u260f\\u2612-\\u26ff]+")
-_CIRCLED = (
-    {0x1F150 + at: 65 + at for at in range(26)}
-    | {0x1F170 + at: 65 + at for at in range(26)}
-    | {0x2019: 0x27, 0xFE0F: None}
-)
+_CIRCLED = {0x1F150 + at: 65 + at for at in range(26)} | {0x1F170 + at: 65 + at for at in range(26)}
+_PICTURES = re.compile("[\\u2600-\\u26ff\\U0001f150-\\U0001faff]")
+"""Most texts have none."""
 
 
 def _normalised(response: str) -> str:
@@ -344,7 +342,10 @@ def _normalised(response: str) -> str:
         response = response[:_HEAD] + "\n\n" + response[-_TAIL:]
     text = response
     if not text.isascii():
-        text = _EMOJI.sub(" ", unicodedata.normalize("NFKC", text.translate(_CIRCLED)))
+        text = text.replace("’", "'").replace("\ufe0f", "")
+        pictured = _PICTURES.search(text) is not None
+        text = unicodedata.normalize("NFKC", text.translate(_CIRCLED) if pictured else text)
+        text = _EMOJI.sub(" ", text) if pictured else text
     return (_TAGS.sub("", text) if "<" in text or "~~" in text else text).strip()
 
 

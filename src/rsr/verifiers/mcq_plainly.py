@@ -30,6 +30,7 @@ _ASIAN = re.compile(
     r"|应?该?选|は|은|:|：)\s{0,2}\**\s?:?\s?[*(]{0,3}(?P<label>[A-Z])[)*]{0,3}"
     r"(?:です|입니다|选项|項)?[。.*\s]{0,4}\Z)"
 )
+_ASIAN_NOUNS = ("答案", "正解", "答え", "정답")
 _THUS = re.compile(
     r"(?:\A|[.,;\n])\s{0,2}(?P<so>so|thus|therefore|hence),? (?:it(?:'s| is) )?(?:option "
     r"|choice )?[*(]{0,3}(?-i:(?P<label>[A-Z]))"
@@ -87,7 +88,8 @@ def _said_last(text: str) -> re.Match[str] | None:
     """An answer phrase with a label, at the end of a text."""
     last = max(0, len(text) - _LAST)
     found = (_END.match(text) if last == 0 else None) or _LATER_END.search(text, max(0, last - 1))
-    return found or (None if text.isascii() else _ASIAN.search(text, last))
+    asian = not found and not text.isascii() and any(word in text for word in _ASIAN_NOUNS)
+    return _ASIAN.search(text, last) if asian else found
 
 
 def _at_end(question: Question, text: str, lower: str, found: re.Match[str]) -> frozenset[str]:
