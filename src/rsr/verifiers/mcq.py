@@ -228,13 +228,13 @@ def _reads(question: Question, text: str, named: Sequence[Mention], lower: str) 
         one = read(mention, lower, floor)
         explains = others is not None and others.end() <= mention.start
         if one.stance is Stance.FIRM and explains and not one.before.kinds & _COMMITS:
-            one = one._replace(stance=Stance.NONE)
+            one = replace(one, stance=Stance.NONE)
         if one.stance in (Stance.FIRM, Stance.LINE):
             following = named[at + 1] if at + 1 < len(named) else None
             if one.before.line and following and _COLON_LABEL.match(lower, mention.end, following.start):
-                one = one._replace(stance=Stance.NONE)  # "A: C": the A is for "Answer", perhaps
+                one = replace(one, stance=Stance.NONE)  # "A: C": the A is for "Answer", perhaps
             elif one.after is not After.GOOD and foreign(question, text, lower, mention, one.before.line):
-                one = one._replace(mention=replace(mention, clash=True))
+                one = replace(one, mention=replace(mention, clash=True))
         found.insert(0, one)
         if one.stance is Stance.FIRM and done < 0 and not begins_list(question, text, found, 0):
             done = max(0, mention.start - _NEAR)
