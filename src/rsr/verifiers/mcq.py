@@ -72,8 +72,11 @@ def _judged(answer: bytes, choices: bytes, response: str) -> Verdict:
     question = _question(answer, choices)
     chosen = choose(question, _normalised(response))
     if not chosen:
-        return Verdict(reason=Reason.NO_ANSWER)
+        return _NO_ANSWER
     return Verdict(score=float(chosen == question.reference), extracted="".join(sorted(chosen)))
+
+
+_NO_ANSWER = Verdict(reason=Reason.NO_ANSWER)
 
 
 _judged_short = lru_cache(maxsize=4096)(_judged)
@@ -85,7 +88,7 @@ def choose(question: Question, text: str) -> frozenset[str]:
     lower = text.lower() if text.isascii() else encodable(text.replace("İ", "I").lower())
     if not question.several and (label := plainly(question, text, lower)):
         return label
-    if len(text) <= 300 and (whole := _whole(question, text, lower)) is not None:
+    if len(text) <= _WHOLE and (whole := _whole(question, text, lower)) is not None:
         return whole
     if (at := _next_question(text, lower)) and (first := choose(question, text[:at].rstrip())):
         return first
@@ -144,6 +147,7 @@ def _ruled_out(text: str, one: Read) -> bool:
 _STOPS = (".", "!", "。", ")", "*", '"')
 
 
+_WHOLE = 300
 _LAST, _BEFORE, _FROM = 250, 100, 45
 
 
@@ -190,7 +194,7 @@ def _whole(question: Question, text: str, lower: str) -> frozenset[str] | None:
         return frozenset([list(question.options)[pair[1] == "latter"]])
     if not question.several and text[:1] in "(1Q" and _NUMBERED.fullmatch(text):
         return frozenset()  # "1. B 2. D": answers to several questions
-    if question.texts and may_be(text, question.texts.values()):
+    if question.texts and may_be(text, question.endings):
         given = plain(text)
         own = [label for label, option in question.texts.items() if option == given]
         if len(own) == 1:
@@ -198,8 +202,10 @@ def _whole(question: Question, text: str, lower: str) -> frozenset[str] | None:
     if len(text) > 80 or not _LABELS_ONLY.fullmatch(text):
         return None
     letters = re.findall(r"[A-Za-z]", text)
+    if len(letters) == 1:
+        return None
     labels = frozenset(letter.upper() for letter in letters)
-    if not labels <= question.labels or len(letters) == 1:
+    if not labels <= question.labels:
         return None
     return labels if question.several and len(labels) == len(letters) else frozenset()
 
@@ -208,6 +214,7 @@ _COLON_LABEL = re.compile(r"\s?:\s?[*(\"']{0,3}\Z")
 
 
 _COMMITS = Kind.NOUN | Kind.VERB | Kind.SO | Kind.BUT
+_FIRM, _LINE, _GOOD = Stance.FIRM, Stance.LINE, After.GOOD
 _OTHERS = re.compile(
     r"\bwhy (?:each of )?(?:the )?others?\b[^.\n]{0,60}:|\b(?:the )?other (?:options|choices|answers)\b[^.\n]{0,30}"
     r"(?:\bwrong|\bincorrect|\bfalse|n't|\bnot\b|\bfail)[^.\n]{0,30}:"
@@ -224,23 +231,30 @@ def _reads(question: Question, text: str, named: Sequence[Mention], lower: str) 
         mention = named[at]
         if mention.end < done and not question.several:
             break
-        floor = next((named[to].end for to in range(at - 1, -1, -1) if not named[to].text), 0) if at else 0
-        one = read(mention, lower, floor)
-        explains = others is not None and others.end() <= mention.start
-        if one.stance is Stance.FIRM and explains and not one.before.kinds & _COMMITS:
+        one = read(mention, lower, _floor(named, at))
+        if one.stance is _FIRM and others and others.end() <= mention.start and not one.before.kinds & _COMMITS:
             one = replace(one, stance=Stance.NONE)
-        if one.stance in (Stance.FIRM, Stance.LINE):
-            following = named[at + 1] if at + 1 < len(named) else None
-            if one.before.line and following and _COLON_LABEL.match(lower, mention.end, following.start):
+        if one.stance is _FIRM or one.stance is _LINE:
+            following = named[at + 1] if one.before.line and at + 1 < len(named) else None
+            if following and _COLON_LABEL.match(lower, mention.end, following.start):
                 one = replace(one, stance=Stance.NONE)  # "A: C": the A is for "Answer", perhaps
-            elif one.after is not After.GOOD and foreign(question, text, lower, mention, one.before.line):
+            elif one.after is not _GOOD and foreign(question, text, lower, mention, one.before.line):
                 one = replace(one, mention=replace(mention, clash=True))
         found.insert(0, one)
-        if one.stance is Stance.FIRM and done < 0 and not begins_list(question, text, found, 0):
+        if one.stance is _FIRM and done < 0 and not begins_list(question, text, found, 0):
             done = max(0, mention.start - _NEAR)
     return found
 
 
+def _floor(named: Sequence[Mention], at: int) -> int:
+    """Where the last label before a mention ends, or 0."""
+    for to in range(at - 1, -1, -1):
+        if not named[to].text:
+            return named[to].end
+    return 0
+
+
+_INSTEAD = Kind.BUT | Kind.SO
 _OR = re.compile(r"[\s*)\"'.,]{0,5}\bor (?!rather|better|more)[^.\n]{1,40}")
 
 
@@ -252,24 +266,23 @@ def _firm(
     question: Question, text: str, reads: Sequence[Read], boxed: Sequence[_Firm], rows: Sequence[Line]
 ) -> list[_Firm]:
     found = list(boxed)
-    inside = [(one[0], one[1]) for one in boxed]
     for at, one in enumerate(reads):
         mention = one.mention
-        if one.stance is not Stance.FIRM or any(start <= mention.start < end for start, end in inside):
+        if one.stance is not _FIRM or (boxed and any(box[0] <= mention.start < box[1] for box in boxed)):
             continue
         hedged = mention.either or mention.clash or (len(mention.labels) > 1 and not question.several)
         hedged = hedged or (mention.text and under_label(text, reads, mention))
-        if one.after is not After.GOOD and begins_list(question, text, reads, at):
+        if one.after is not _GOOD and begins_list(question, text, reads, at):
             hedged = True
         earlier = reads[at - 1] if at else None
         if earlier and earlier.stance >= 0 and _OR.fullmatch(text, earlier.mention.end, mention.start):
             hedged = hedged or earlier.mention.labels != mention.labels
-        corrects = bool(one.before.kinds & (Kind.BUT | Kind.SO))
-        if earlier and one.before.begins and one.before.kinds & Kind.NOUN and earlier.after is not After.GOOD:
+        corrects = bool(one.before.kinds & _INSTEAD)
+        if earlier and one.before.begins and one.before.kinds & Kind.NOUN and earlier.after is not _GOOD:
             corrects = corrects or not earlier.before.kinds & (Kind.NOUN | Kind.VERB)  # "3.5 (option C). Answer: A."
         found.append(_Firm((mention.start, mention.end, mention.labels, hedged, corrects)))
     found += [_Firm((row.start, row.end, row.labels, row.hedged, True)) for row in rows if row.firm]
-    return sorted(found)
+    return sorted(found) if len(found) > 1 else found
 
 
 _FORMULA = re.compile(r"\d|\\(?!text)")
@@ -308,7 +321,7 @@ def _settled(question: Question, lower: str, firm: Sequence[_Firm], reads: Seque
     """The last answer, unless it is a hedge, is contradicted right before or is taken back behind."""
     _, end, labels, hedged, corrects = firm[-1]
     if question.several:  # a list in which several are called correct
-        listed = [one for one in reads if one.stance is Stance.FIRM and one.before.line and one.after is After.GOOD]
+        listed = [one for one in reads if one.stance is _FIRM and one.before.line and one.after is _GOOD]
         if any(one.mention.end == end for one in listed):
             labels = frozenset().union(*(one.mention.labels for one in listed))
     if hedged or not labels or (question.several and labels == question.labels and labels != question.reference):
@@ -320,11 +333,13 @@ def _settled(question: Question, lower: str, firm: Sequence[_Firm], reads: Seque
             labels |= others
         elif others != labels and not doubtful:
             return frozenset()
-    behind = [one for one in reads if one.mention.start >= end]
-    if any(one.stance is Stance.DENIED and one.mention.labels == labels for one in behind):
-        return frozenset()
-    if any(one.mention.either and one.after is After.OPEN and one.before.kinds & Kind.NOUN for one in behind):
-        return frozenset()  # "My answer is B, or rather: the answer is B or A?"
+    for one in reads:
+        if one.mention.start < end:
+            continue
+        if one.stance is Stance.DENIED and one.mention.labels == labels:
+            return frozenset()
+        if one.mention.either and one.after is After.OPEN and one.before.kinds & Kind.NOUN:
+            return frozenset()  # "My answer is B, or rather: the answer is B or A?"
     return frozenset() if _BACK.search(lower, end) else labels
 
 

@@ -8,24 +8,16 @@ from enum import Enum
 
 from msgspec import Struct
 
-from rsr.verifiers.mcq_kinds import EAST, depends, kind_of
+from rsr.verifiers.mcq_kinds import EAST, ENDS, QUOTES, TOKEN, depends, kind_of
 from rsr.verifiers.mcq_words import CONNECTS, EAST_BEHIND, NAMES, WORDS, Kind
 
 _FAR = 160
-_PUNCTUATION = r"\s!-&(-/:-@\[-`{-~«»“”„‘‹›「」『』【】《》।。、…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕☐"
-_TOKEN = re.compile(
-    r"i\.\s?e\.?|e\.\s?g\.|\b(?:ans|sol)\.|=>|->|\\[a-z]+|\[[ x✓✔]\]|<(?=[/|a-z])"
-    rf"|[^{_PUNCTUATION}0-9'’]+(?:['’][^{_PUNCTUATION}0-9'’]+)?|\d+"
-    r"|[\n:=,、;.!?()।|>\"“”'’。…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕☐-]"
-)
 _SENTENCE_ENDS = (". ", "\n", "? ", "! ", "; ")
-_ENDS = frozenset(".!?;\n。।<…✅✓✔☑❌✗✘✖✕☐")
 _LINE_BEGINS = frozenset("\n✅✓✔☑❌✗✘✖✕☐")
-_QUOTES = frozenset("\"“”'’")
 _COMMAS = frozenset(",、")
 _SILENT = frozenset("()-") | _COMMAS
 _MARKS = frozenset(":=|>–—")
-_SIGNS = _QUOTES | _SILENT | _MARKS
+_SIGNS = QUOTES | _SILENT | _MARKS
 _SOFT = frozenset(",:–—")
 _NOUN, _LABEL, _LINK, _BUT, _VERB = Kind.NOUN, Kind.LABEL, Kind.LINK, Kind.BUT, Kind.VERB
 _NO, _GOOD = Kind.NO, Kind.GOOD
@@ -90,7 +82,7 @@ def before(lower: str, start: int, floor: int) -> Before:
     begin = forced.end() if forced else begin
     if start and lower[start - 1] == '"' and (key := _KEY.search(lower, begin, start)):
         begin, forced = key.start(1), key
-    tokens = _TOKEN.findall(lower, begin, start)
+    tokens = TOKEN.findall(lower, begin, start)
     while tokens and (tokens[-1] == "…" or (tokens[-1] == "." and tokens[-2:-1] == ["."])):  # "the answer is... C"
         tokens = tokens[: -1 if tokens[-1] == "…" else -2]
         tokens = tokens[:-1] if tokens[-1:] == ["."] else tokens
@@ -116,7 +108,7 @@ def before(lower: str, start: int, floor: int) -> Before:
         outer |= Kind.IF if clause[0] in ("had", "were") else 0
         outer |= Kind.DOUBT if "glance" in clause else 0
     if walk.quotes % 2 == 1:
-        quoted = clause[0] not in _QUOTES and _FIRST_PERSON.isdisjoint(clause)
+        quoted = clause[0] not in QUOTES and _FIRST_PERSON.isdisjoint(clause)
         quoted = quoted or (whole and (not edge or _QUOTE_ENDS.match(lower, start) is not None))
     return Before(kinds, walk.near, whole and edge, soft, quoted, outer, whole and edge and at_line and walk.plain)
 
@@ -133,9 +125,9 @@ def _last_sentence(text: str, stop: int) -> int:
 
 def _last_end(tokens: Sequence[str]) -> int:
     """The place of the last token that ends a clause, or -1."""
-    if not _ENDS.isdisjoint(tokens):
+    if not ENDS.isdisjoint(tokens):
         for at in range(len(tokens) - 1, -1, -1):
-            if tokens[at] in _ENDS:
+            if tokens[at] in ENDS:
                 return at
     return -1
 
@@ -164,7 +156,7 @@ def _walk(clause: Sequence[str]) -> _Walk:
                 pending = _LINK
             elif token in _COMMAS:
                 comma = True
-            elif token in _QUOTES:
+            elif token in QUOTES:
                 quotes += near > 0
         elif token[0] not in "\\[":
             kind = kind_of(clause, at, comma)
@@ -185,7 +177,7 @@ def _walk(clause: Sequence[str]) -> _Walk:
                 at -= 1
                 break
         at -= 1
-    if 0 <= at < len(clause) - 1 and clause[at + 1] in _QUOTES and sum(one in _QUOTES for one in clause[: at + 1]) % 2:
+    if 0 <= at < len(clause) - 1 and clause[at + 1] in QUOTES and sum(one in QUOTES for one in clause[: at + 1]) % 2:
         quotes -= 1  # it closes what stands before
     return _Walk(at, kinds, near, comma, connected, quotes, plain)
 
@@ -240,8 +232,8 @@ _OVER = frozenset(("over", "than", "versus", "vs"))
 _TURNS = frozenset(("first", "initially", "but", "though", "however"))
 _OPENS_TEXT = frozenset(":=|–—-)>,")
 _BREAKS = frozenset(",–—-")
-_SIGNS_BEHIND = _OPENS_TEXT | _QUOTES | {"→", "->"}
-_CLAUSE_ENDS = _ENDS | frozenset(":,–—=|")
+_SIGNS_BEHIND = _OPENS_TEXT | QUOTES | {"→", "->"}
+_CLAUSE_ENDS = ENDS | frozenset(":,–—=|")
 _SEEMS = frozenset(("seems", "looks", "appears", "would"))
 _GOES_ON, _STAYS = _OF_WHY | Kind.IF, Kind.GOOD | Kind.FILL
 _JUDGED = Kind.GOOD | Kind.BAD
@@ -257,13 +249,13 @@ def after(lower: str, end: int) -> After:
         return After[east.lastgroup.upper()] if east.lastgroup else After.MORE
     if lower.startswith(" ", end) and (said := _first_word(lower, end)):
         return said
-    tokens = _TOKEN.findall(lower, end, end + _WINDOW)
+    tokens = TOKEN.findall(lower, end, end + _WINDOW)
     at, text, comma = 0, False, False
     while at < len(tokens):
         token = tokens[at]
         if token in _SIGNS_BEHIND:
             text, comma = text or token in _OPENS_TEXT, comma or token in _BREAKS
-        elif token in _ENDS:
+        elif token in ENDS:
             if token in _YES or token in _CROSS:
                 return After.GOOD if token in _YES else After.BAD
             if token == "?":
@@ -285,7 +277,7 @@ def after(lower: str, end: int) -> After:
 
 def _first_word(lower: str, end: int) -> After | None:
     """What the first word behind a label says by itself: most often it begins an explanation, or isn't known."""
-    found = _TOKEN.search(lower, end, end + _WINDOW)
+    found = TOKEN.search(lower, end, end + _WINDOW)
     word = found[0] if found else ""
     if not found or depends(word) or lower.find("what", found.end(), end + _WINDOW) >= 0:
         return None
@@ -299,7 +291,7 @@ def _first_word(lower: str, end: int) -> After | None:
 
 def _goes_on(tokens: Sequence[str], at: int) -> bool:
     """Whether a dot belongs to the label, and a text follows in its line: "C. It is red"."""
-    return tokens[at] == "." and at + 1 < len(tokens) and tokens[at + 1] not in _ENDS
+    return tokens[at] == "." and at + 1 < len(tokens) and tokens[at + 1] not in ENDS
 
 
 def _bracket(tokens: Sequence[str], at: int) -> tuple[int, After | None]:
@@ -383,7 +375,7 @@ def _conditional(tokens: Sequence[str], at: int, kinds: int, seems: bool) -> boo
         return True
     if stop == "but" and kinds & _GOOD and len("".join(tokens[at + 1 : at + 2])) > 1:
         return True  # "D is true but beside the point"
-    if kinds & Kind.WOULD and stop and stop not in _ENDS and stop != ",":
+    if kinds & Kind.WOULD and stop and stop not in ENDS and stop != ",":
         return True
     return stop in ("if", "unless") or (seems and not _TURNS.isdisjoint(tokens[at : at + 4]))
 
@@ -393,7 +385,7 @@ def _verdict(tokens: Sequence[str], stop: str, kinds: int, last: tuple[int, str]
     known = stop == "" or stop in _CLAUSE_ENDS or bool(WORDS.get(stop, 0)) or stop in NAMES
     if text:
         verdict = known and not kinds & Kind.LINK and kinds & (Kind.GOOD | Kind.NOUN) and not kinds & Kind.VERB
-        return After.GOOD if verdict and (last[0] & Kind.GOOD or stop == "" or stop in _ENDS) else After.TEXT
+        return After.GOOD if verdict and (last[0] & Kind.GOOD or stop == "" or stop in ENDS) else After.TEXT
     if kinds & (Kind.GOOD | Kind.NOUN) and (
         known
         or not last[0] & Kind.GOOD
@@ -402,4 +394,4 @@ def _verdict(tokens: Sequence[str], stop: str, kinds: int, last: tuple[int, str]
         or ("the" not in tokens and not last[1].endswith("ly"))
     ):
         return After.GOOD
-    return After.END if known and kinds and (stop == "" or stop in _ENDS or stop == ",") else After.MORE
+    return After.END if known and kinds and (stop == "" or stop in ENDS or stop == ",") else After.MORE

@@ -1,4 +1,4 @@
-"""The kind of a word in its clause: what the table of words says, unless the words beside it change it."""
+"""The tokens of a clause, and the kind of each: what the table of words says, unless the words beside it change it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ from collections.abc import Sequence
 
 from rsr.verifiers.mcq_words import EAST_BEFORE, PAIRS, WORDS, Kind
 
+_PUNCTUATION = r"\s!-&(-/:-@\[-`{-~«»“”„‘‹›「」『』【】《》।。、…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕☐"
+TOKEN = re.compile(
+    r"i\.\s?e\.?|e\.\s?g\.|ans\.(?<=\bans\.)|sol\.(?<=\bsol\.)|=>|->|\\[a-z]+|\[[ x✓✔]\]|<(?=[/|a-z])"
+    rf"|[^{_PUNCTUATION}0-9'’]++(?:['’][^{_PUNCTUATION}0-9'’]++)?+|\d++"
+    r"|[\n:=,、;.!?()।|>\"“”'’。…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕☐-]"
+)
+ENDS = frozenset(".!?;\n。।<…✅✓✔☑❌✗✘✖✕☐")
+"""Tokens that end a clause."""
+QUOTES = frozenset("\"“”'’")
 EAST = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]")
 _LIKELY = {"most", "best", "more", "appropriate", "likely"}
 _PLAUSIBLE = ("plausible", "possible", "attractive", "probability", "initial", "next")

@@ -33,6 +33,8 @@ class Question(NamedTuple):
     """Whether options hold numbers, which a text may compute."""
     own: dict[str, frozenset[str]]
     """Each label as a set of its own."""
+    endings: frozenset[str]
+    """The last letters of `texts`."""
 
 
 class Mention(Struct, frozen=True, order=True, gc=False):
@@ -69,7 +71,8 @@ def prepare(reference: frozenset[str], options: Options, unknown: frozenset[str]
     looks = patterns(labels, several, small)
     numbers = any(char.isdigit() for text in options.values() for char in text)
     own = {label: frozenset((label,)) for label in labels}
-    return Question(reference, options, labels, several, texts, ordered, looks, numbers, own)
+    endings = frozenset(text[-1] for text in texts.values())
+    return Question(reference, options, labels, several, texts, ordered, looks, numbers, own, endings)
 
 
 _TO_TEXT = re.compile(
