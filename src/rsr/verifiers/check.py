@@ -28,6 +28,7 @@ from rsr.verifiers.pool import Pool, shared_pool
 from rsr.verifiers.remote import Asked, Remote, Service, awaited, shared_remote
 
 _POLICIES = ("none", "fail")
+_ASKED_WITH = ["answer", "choices", "metadata"]
 
 
 class Check:
@@ -249,6 +250,8 @@ class Check:
         self.identity: dict[str, Any] = {**identity(), **decisive} if self.remote and identity else self.params
         """Of the parameters those that decide verdicts: not the address of a judge, nor its key."""
         self._takes = _Takes() if self.remote else _arguments(self._verifier, self.name)
+        self._by_name = self._takes.keyword == _ASKED_WITH and not self._takes.positional
+        """It takes all of them, each by its name, as the built-in verifiers do."""
         needs = getattr(self._verifier, "needs_answer", None)
         self.needs_answer: bool = self._takes.needs_answer if needs is None else bool(needs)
         self._reads_metadata = bool(getattr(self._verifier, "reads_metadata", True))
@@ -257,10 +260,11 @@ class Check:
         self._read_reference: Callable[[Any, Any], None] | None = getattr(self._verifier, "read_reference", None)
 
     def _call(self, response: str, answer: Any, choices: Any, metadata: Mapping[str, Any] | None) -> Verdict:
+        if self._by_name:
+            return _normalised(self._verifier(response, answer=answer, choices=choices, metadata=metadata))
         given = {"answer": answer, "choices": choices, "metadata": metadata}
         positional = [given[name] for name in self._takes.positional]
-        result = self._verifier(response, *positional, **{name: given[name] for name in self._takes.keyword})
-        return _normalised(result)
+        return _normalised(self._verifier(response, *positional, **{name: given[name] for name in self._takes.keyword}))
 
     def _finished(self, verdict: Verdict) -> Verdict:
         if verdict.reason is Reason.NO_ANSWER and self._no_answer == "fail":
@@ -309,10 +313,10 @@ def _arguments(verifier: Any, name: str) -> _Takes:
         )
     bound = getattr(verifier, "keywords", {})  # what the config has set
     for parameter in parameters[1:]:
-        known = parameter.name in ("answer", "choices", "metadata")
+        known = parameter.name in _ASKED_WITH
         required = parameter.default is parameter.empty
         if parameter.kind is parameter.VAR_KEYWORD:
-            takes.keyword += [key for key in ("answer", "choices", "metadata") if key not in _named(takes)]
+            takes.keyword += [key for key in _ASKED_WITH if key not in _named(takes)]
         elif parameter.kind is parameter.VAR_POSITIONAL or parameter.name in bound:
             continue
         elif known and parameter.kind is parameter.POSITIONAL_ONLY:
@@ -335,7 +339,9 @@ def _named(takes: _Takes) -> list[str]:
 
 def _normalised(result: Any) -> Verdict:
     if isinstance(result, Verdict):
-        return result if result.score is None else _scored(result, result.score)
+        if result.score is None or (type(result.score) is float and result.score in (0.0, 1.0) and not result.reason):
+            return result  # as it should be
+        return _scored(result, result.score)
     if result is None:
         return Verdict(reason=Reason.NO_ANSWER)
     if isinstance(result, bool | int | float) or type(result).__module__ == "numpy":

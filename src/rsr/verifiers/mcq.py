@@ -20,6 +20,7 @@ from functools import lru_cache
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from rsr.completions import encodable
 from rsr.types import Reason, Verdict
@@ -74,8 +75,11 @@ def _judged(answer: bytes, choices: bytes, response: str) -> Verdict:
     question = _question(answer, choices)
     chosen = choose(question, _normalised(response))
     if not chosen:
-        return Verdict(reason=Reason.NO_ANSWER)
+        return _NO_ANSWER
     return Verdict(score=float(chosen == question.reference), extracted="".join(sorted(chosen)))
+
+
+_NO_ANSWER = Verdict(reason=Reason.NO_ANSWER)
 
 
 _judged_short = lru_cache(maxsize=4096)(_judged)
@@ -91,7 +95,7 @@ def choose(question: Question, text: str) -> frozenset[str]:
         return label
     if text[-1:] in _FIELD_ENDS and (given := field(question, text)):
         return given
-    if len(text) <= 300 and (whole := _whole(question, text, lower)) is not None:
+    if len(text) <= _WHOLE and (whole := _whole(question, text, lower)) is not None:
         return whole
     if len(text) > _LAST + 100:  # most responses end in their answer
         begin = max(text.rfind("\n") - _BEFORE, len(text) - _LAST)
@@ -129,6 +133,7 @@ def choose(question: Question, text: str) -> frozenset[str]:
 _FIELD_ENDS = frozenset("}>`") | frozenset("ABCDEFGH")
 
 
+_WHOLE = 300
 _LAST, _BEFORE, _FROM = 250, 100, 45
 
 
@@ -182,7 +187,7 @@ def _overruled(question: Question, text: str, lower: str, end: int) -> frozenset
     )
 
 
-_ASKS = ("\nquestion", "\nq:", "\n**question", "\n### question", "\nuser:", "\nhuman:", "\nproblem", "\n问题", "\n题目")
+_ASKS = re.compile(r"\n(?:(?:\*\*|### )?question|q:|user:|human:|problem|问题|题目)")
 _ASKED = re.compile(
     r"[\n*# ]{1,8}(?:next )?(?:question|q|user|human|problem|问题|题目)(?: ?#?\d{1,4})?\*{0,2} ?[:：.\n]"
 )
@@ -190,8 +195,12 @@ _ASKED = re.compile(
 
 def _next_question(text: str, lower: str) -> int:
     """Where a response goes on with a question of its own, as base models do; 0: nowhere."""
-    found = [at for mark in _ASKS if (at := lower.find(mark)) > 0]
-    return min((at for at in found if _ASKED.match(lower, at)), default=0)
+    tried = set()  # of each mark the first place counts
+    for found in _ASKS.finditer(lower) if "\n" in lower else ():
+        if found[0] not in tried and _ASKED.match(lower, found.start()):
+            return found.start()
+        tried.add(found[0])
+    return 0
 
 
 _PAIR = re.compile(
@@ -207,7 +216,7 @@ def _whole(question: Question, text: str, lower: str) -> frozenset[str] | None:
         return frozenset([list(question.options)[pair[1] == "latter"]])
     if not question.several and text[:1] in "(1Q" and _NUMBERED.fullmatch(text):
         return frozenset()  # "1. B 2. D": answers to several questions
-    if question.texts and may_be(text, question.texts.values()):
+    if question.texts and may_be(text, question.endings):
         given = plain(text)
         own = [label for label, option in question.texts.items() if option == given]
         if len(own) == 1:
@@ -215,8 +224,10 @@ def _whole(question: Question, text: str, lower: str) -> frozenset[str] | None:
     if len(text) > 80 or not _LABELS_ONLY.fullmatch(text):
         return None
     letters = re.findall(r"[A-Za-z]", text)
+    if len(letters) == 1:
+        return None
     labels = frozenset(letter.upper() for letter in letters)
-    if not labels <= question.labels or len(letters) == 1:
+    if not labels <= question.labels:
         return None
     return labels if question.several and len(labels) == len(letters) else frozenset()
 
@@ -225,6 +236,7 @@ _COLON_LABEL = re.compile(r"\s?:\s?[*(\"']{0,3}\Z")
 
 
 _COMMITS = Kind.NOUN | Kind.VERB | Kind.SO | Kind.BUT
+_FIRM, _LINE, _GOOD = Stance.FIRM, Stance.LINE, After.GOOD
 _OTHERS = re.compile(
     r"\bwhy (?:each of )?(?:the )?others?\b[^.\n]{0,60}:|\b(?:the )?other (?:options|choices|answers)\b[^.\n]{0,30}"
     r"(?:\bwrong|\bincorrect|\bfalse|n't|\bnot\b|\bfail)[^.\n]{0,30}:"
@@ -241,23 +253,30 @@ def _reads(question: Question, text: str, named: Sequence[Mention], lower: str) 
         mention = named[at]
         if mention.end < done and not question.several:
             break
-        floor = next((named[to].end for to in range(at - 1, -1, -1) if not named[to].text), 0) if at else 0
-        one = read(mention, lower, floor)
-        explains = others is not None and others.end() <= mention.start
-        if one.stance is Stance.FIRM and explains and not one.before.kinds & _COMMITS:
-            one = one._replace(stance=Stance.NONE)
-        if one.stance in (Stance.FIRM, Stance.LINE):
-            following = named[at + 1] if at + 1 < len(named) else None
-            if one.before.line and following and _COLON_LABEL.match(lower, mention.end, following.start):
-                one = one._replace(stance=Stance.NONE)  # "A: C": the A is for "Answer", perhaps
-            elif one.after is not After.GOOD and foreign(question, text, lower, mention, one.before.line):
-                one = one._replace(mention=mention._replace(clash=True))
+        one = read(mention, lower, _floor(named, at))
+        if one.stance is _FIRM and others and others.end() <= mention.start and not one.before.kinds & _COMMITS:
+            one = replace(one, stance=Stance.NONE)
+        if one.stance is _FIRM or one.stance is _LINE:
+            following = named[at + 1] if one.before.line and at + 1 < len(named) else None
+            if following and _COLON_LABEL.match(lower, mention.end, following.start):
+                one = replace(one, stance=Stance.NONE)  # "A: C": the A is for "Answer", perhaps
+            elif one.after is not _GOOD and foreign(question, text, lower, mention, one.before.line):
+                one = replace(one, mention=replace(mention, clash=True))
         found.insert(0, one)
-        if one.stance is Stance.FIRM and done < 0 and not begins_list(question, text, found, 0):
+        if one.stance is _FIRM and done < 0 and not begins_list(question, text, found, 0):
             done = max(0, mention.start - _NEAR)
     return found
 
 
+def _floor(named: Sequence[Mention], at: int) -> int:
+    """Where the last label before a mention ends, or 0."""
+    for to in range(at - 1, -1, -1):
+        if not named[to].text:
+            return named[to].end
+    return 0
+
+
+_INSTEAD = Kind.BUT | Kind.SO
 _OR = re.compile(r"[\s*)\"'.,]{0,5}\bor (?!rather|better|more)[^.\n]{1,40}")
 
 
@@ -269,26 +288,25 @@ def _firm(
     question: Question, text: str, reads: Sequence[Read], boxed: Sequence[_Firm], rows: Sequence[Line]
 ) -> list[_Firm]:
     found = list(boxed)
-    inside = [(one[0], one[1]) for one in boxed]
     for at, one in enumerate(reads):
         mention = one.mention
-        if one.stance is not Stance.FIRM or any(start <= mention.start < end for start, end in inside):
+        if one.stance is not _FIRM or (boxed and any(box[0] <= mention.start < box[1] for box in boxed)):
             continue
         if _all_but_one(question, one) or (one.after is After.GOOD and _mixed(text, mention.start)):
             continue
         hedged = mention.either or mention.clash or (len(mention.labels) > 1 and not question.several)
         hedged = hedged or (mention.text and under_label(text, reads, mention))
-        if one.after is not After.GOOD and begins_list(question, text, reads, at):
+        if one.after is not _GOOD and begins_list(question, text, reads, at):
             hedged = True
         earlier = reads[at - 1] if at else None
         if earlier and earlier.stance >= 0 and _OR.fullmatch(text, earlier.mention.end, mention.start):
             hedged = hedged or earlier.mention.labels != mention.labels
-        corrects = bool(one.before.kinds & (Kind.BUT | Kind.SO))
-        if earlier and one.before.begins and one.before.kinds & Kind.NOUN and earlier.after is not After.GOOD:
+        corrects = bool(one.before.kinds & _INSTEAD)
+        if earlier and one.before.begins and one.before.kinds & Kind.NOUN and earlier.after is not _GOOD:
             corrects = corrects or not earlier.before.kinds & (Kind.NOUN | Kind.VERB)  # "3.5 (option C). Answer: A."
         found.append(_Firm((mention.start, mention.end, mention.labels, hedged, corrects)))
     found += [_Firm((row.start, row.end, row.labels, row.hedged, True)) for row in rows if row.firm]
-    return sorted(found)
+    return sorted(found) if len(found) > 1 else found
 
 
 def _all_but_one(question: Question, one: Read) -> bool:
@@ -344,7 +362,7 @@ def _settled(question: Question, lower: str, firm: Sequence[_Firm], reads: Seque
     if points and reads[last - 1].mention.either and begin - reads[last - 1].mention.end < _NEAR:
         return frozenset()  # "It could be B or C; the style points to X, ..."
     if question.several:  # a list in which several are called correct
-        listed = [one for one in reads if one.stance is Stance.FIRM and one.before.line and one.after is After.GOOD]
+        listed = [one for one in reads if one.stance is _FIRM and one.before.line and one.after is _GOOD]
         if any(one.mention.end == end for one in listed):
             labels = frozenset().union(*(one.mention.labels for one in listed))
     if hedged or not labels or (question.several and labels == question.labels and labels != question.reference):
@@ -356,11 +374,13 @@ def _settled(question: Question, lower: str, firm: Sequence[_Firm], reads: Seque
             labels |= others
         elif others != labels and not doubtful:
             return frozenset()
-    behind = [one for one in reads if one.mention.start >= end]
-    if any(one.stance is Stance.DENIED and one.mention.labels == labels for one in behind):
-        return frozenset()
-    if any(one.mention.either and one.after is After.OPEN and one.before.kinds & Kind.NOUN for one in behind):
-        return frozenset()  # "My answer is B, or rather: the answer is B or A?"
+    for one in reads:
+        if one.mention.start < end:
+            continue
+        if one.stance is Stance.DENIED and one.mention.labels == labels:
+            return frozenset()
+        if one.mention.either and one.after is After.OPEN and one.before.kinds & Kind.NOUN:
+            return frozenset()  # "My answer is B, or rather: the answer is B or A?"
     return frozenset() if _BACK.search(lower, end) else labels
 
 
@@ -368,11 +388,9 @@ _TAGS = re.compile(
     r"</?(?:b|strong|em|i|u|span|p|br|mark)\s?/?>|~~[^~\n]{1,80}~~|<(?:s|del)>[^<\n]{1,80}</(?:s|del)>", re.I
 )
 _EMOJI = re.compile("[\\U0001f300-\\U0001f446\\U0001f448-\\U0001faff\\u2600-\\u260f\\u2612-\\u26ff]+")
-_CIRCLED = (
-    {0x1F150 + at: 65 + at for at in range(26)}
-    | {0x1F170 + at: 65 + at for at in range(26)}
-    | {0x2019: 0x27, 0xFE0F: None}
-)
+_CIRCLED = {0x1F150 + at: 65 + at for at in range(26)} | {0x1F170 + at: 65 + at for at in range(26)}
+_PICTURES = re.compile("[\\u2600-\\u26ff\\U0001f150-\\U0001faff]")
+"""Most texts have none."""
 
 
 def _normalised(response: str) -> str:
@@ -380,7 +398,10 @@ def _normalised(response: str) -> str:
         response = response[:_HEAD] + "\n\n" + response[-_TAIL:]
     text = response
     if not text.isascii():
-        text = _EMOJI.sub(" ", unicodedata.normalize("NFKC", text.translate(_CIRCLED)))
+        text = text.replace("’", "'").replace("\ufe0f", "")
+        pictured = _PICTURES.search(text) is not None
+        text = unicodedata.normalize("NFKC", text.translate(_CIRCLED) if pictured else text)
+        text = _EMOJI.sub(" ", text) if pictured else text
     return (_TAGS.sub("", text) if "<" in text or "~~" in text else text).strip()
 
 

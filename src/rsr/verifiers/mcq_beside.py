@@ -5,26 +5,29 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from enum import Enum
-from typing import NamedTuple
 
-from rsr.verifiers.mcq_words import CONNECTS, EAST_BEFORE, EAST_BEHIND, NAMES, PAIRS, WORDS, Kind
+from msgspec import Struct
+
+from rsr.verifiers.mcq_kinds import EAST, ENDS, QUOTES, TOKEN, depends, kind_of
+from rsr.verifiers.mcq_words import CONNECTS, EAST_BEHIND, NAMES, WORDS, Kind
 
 _FAR = 160
-_PUNCTUATION = r"\s!-&(-/:-@\[-`{-~«»“”„‘‹›「」『』【】《》।。、…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕☐"
-_TOKEN = re.compile(
-    r"i\.\s?e\.?|e\.\s?g\.|\b(?:ans|sol)\.|=>|->|\\[a-z]+|\[[ x✓✔]\]|<(?=[/|a-z])"
-    rf"|[^{_PUNCTUATION}0-9'’]+(?:['’][^{_PUNCTUATION}0-9'’]+)?|\d+"
-    r"|[\n:=,、;.!?()।|>\"“”'’。…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕☐-]"
-)
-_ENDS = frozenset(".!?;\n。।<…✅✓✔☑❌✗✘✖✕☐")
-_QUOTES = frozenset("\"“”'’")
-_SILENT = frozenset("(),-、")
+_SENTENCE_ENDS = (". ", "\n", "? ", "! ", "; ")
+_LINE_BEGINS = frozenset("\n✅✓✔☑❌✗✘✖✕☐")
+_COMMAS = frozenset(",、")
+_SILENT = frozenset("()-") | _COMMAS
 _MARKS = frozenset(":=|>–—")
-_EAST = re.compile(r"[\u2e80-\u9fff\uac00-\ud7af]")
+_SIGNS = QUOTES | _SILENT | _MARKS
+_SOFT = frozenset(",:–—")
+_NOUN, _LABEL, _LINK, _BUT, _VERB = Kind.NOUN, Kind.LABEL, Kind.LINK, Kind.BUT, Kind.VERB
+_NO, _GOOD = Kind.NO, Kind.GOOD
 _STOPS = Kind.NO | Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE | Kind.BAD
 _ASKED = Kind.NOUN | Kind.LABEL | Kind.THING | Kind.GOOD
+_LINKED = Kind.NOUN | Kind.VERB | Kind.SO | Kind.LINK
+_MEANS = ~(Kind.FILL | Kind.ADV)
+_NO_LABEL = ~(Kind.LABEL | Kind.FILL)
+_BEHIND_COMMA = Kind.IF | Kind.WHY
 _FIRST_PERSON = frozenset(("i", "my", "we", "our", "me"))
-_N, _L = Kind.NOUN, Kind.LINK
 
 
 _FORCED = re.compile(
@@ -44,13 +47,12 @@ _KEY = re.compile(r"[{,]\s*\"([\w -]+)\"\s*:\s*\[?\s*\"\Z")
 _QUOTE_ENDS = re.compile(r"[^\"'”’\n]{0,12}[\"'”’]\s+[a-z]")
 _PARTLY = frozenset(("at", "in", "under", "when", "for", "if", "only", "until"))
 _NUMBERS = frozenset(("q", "qn", "question", "problem"))
-_PLAUSIBLE = frozenset(("plausible", "possible", "attractive", "probability", "initial", "next"))
 
 
 _ELLIPSIS = re.compile(r"\.{3}[ *_(\[]{0,8}\Z")
 
 
-class Before(NamedTuple):
+class Before(Struct, frozen=True, gc=False):
     """What was read before a label, back to where its clause begins or to a word that isn't known."""
 
     kinds: int
@@ -71,46 +73,66 @@ class Before(NamedTuple):
 def before(lower: str, start: int, floor: int) -> Before:
     """Reads backwards from a label; `floor`: where the label before it ends."""
     begin = max(floor, start - _FAR)
-    near = start - 2
-    if lower.find("...", max(begin, start - 12), start) >= 0 and (dots := _ELLIPSIS.search(lower, begin, start)):
+    ahead = lower[begin:start]
+    near = len(ahead) - 2
+    if "..." in ahead and (dots := _ELLIPSIS.search(ahead)):
         near = dots.start()
-    for mark in (". ", "\n", "? ", "! ", "; "):  # most of the far words are of other sentences
-        begin = max(begin, lower.rfind(mark, begin, max(begin, near)))
-    forced = lower.find("if ", begin, start) >= 0 and _FORCED.search(lower, begin, start)
+    begin += _last_sentence(ahead, near) if near > 0 else 0
+    forced = _FORCED.search(lower, begin, start) if "if " in ahead else None
     begin = forced.end() if forced else begin
     if start and lower[start - 1] == '"' and (key := _KEY.search(lower, begin, start)):
         begin, forced = key.start(1), key
-    tokens = _TOKEN.findall(lower, begin, start)
-    while tokens and (tokens[-1] == "…" or tokens[-2:] == [".", "."]):  # "the answer is... C"
+    tokens = TOKEN.findall(lower, begin, start)
+    while tokens and (tokens[-1] == "…" or (tokens[-1] == "." and tokens[-2:-1] == ["."])):  # "the answer is... C"
         tokens = tokens[: -1 if tokens[-1] == "…" else -2]
         tokens = tokens[:-1] if tokens[-1:] == ["."] else tokens
-    cut = next((at for at in range(len(tokens) - 1, -1, -1) if tokens[at] in _ENDS), -1)
+    cut = _last_end(tokens)
     clause = tokens[cut + 1 :]
-    edge = cut >= 0 or begin == 0 or bool(forced)
+    edge = cut >= 0 or begin == 0 or forced is not None
+    at_line = not forced and (cut < 0 or tokens[cut] in _LINE_BEGINS)
+    if not clause:
+        numbered = cut > 0 and tokens[cut] == "." and tokens[cut - 1].isdigit()
+        numbered = numbered and (cut == 1 or tokens[cut - 2] == "\n")
+        return Before(0, 0, edge, not edge and begin == floor, False, 0, numbered or (edge and at_line))
     walk = _walk(clause)
-    whole, kinds = walk.at < 0, walk.kinds
-    outer = 0 if whole or walk.connected else _outer(clause[: walk.at + 1], walk)
-    if outer and kinds & Kind.VERB and clause[walk.at + 1] == ":" and "i" in clause[walk.at + 1 :]:
+    at, kinds, quoted = walk.at, walk.kinds, False
+    whole = at < 0
+    outer = 0 if whole or walk.connected else _outer(clause[: at + 1], walk)
+    if outer and kinds & _VERB and clause[at + 1] == ":" and "i" in clause[at + 1 :]:
         outer = 0  # "No joke: I pick option B."
-    if outer & _STOPS and walk.near & _L and _WHOSE.match(" ".join(clause)):
-        outer, kinds = outer & ~(Kind.NO | Kind.BAD), kinds | _N
+    if outer & _STOPS and walk.near & _LINK and _WHOSE.match(" ".join(clause)):
+        outer, kinds = outer & ~(Kind.NO | Kind.BAD), kinds | _NOUN
     soft = walk.comma or walk.connected or (whole and not edge and begin == floor)
-    soft = soft or (not whole and walk.at + 1 < len(clause) and clause[walk.at + 1] in ",:–—")
-    if walk.comma and clause[0] in ("had", "were"):
-        outer |= Kind.IF
-    if walk.comma and "glance" in clause:
-        outer |= Kind.DOUBT
-    numbered = not clause and cut > 0 and tokens[cut] == "." and tokens[cut - 1].isdigit()
-    numbered = numbered and (cut == 1 or tokens[cut - 2] == "\n")
-    at_line = not forced and (cut < 0 or tokens[cut] in "\n✅✓✔☑❌✗✘✖✕☐")
-    line = numbered or (whole and edge and at_line and walk.plain)
-    quoted = walk.quotes % 2 == 1 and clause[0] not in _QUOTES and not _FIRST_PERSON.intersection(clause)
-    if whole and walk.quotes % 2 == 1 and (not edge or _QUOTE_ENDS.match(lower, start)):
-        quoted = True
-    return Before(kinds, walk.near, whole and edge, soft, quoted, outer, line)
+    soft = soft or (not whole and at + 1 < len(clause) and clause[at + 1] in _SOFT)
+    if walk.comma:
+        outer |= Kind.IF if clause[0] in ("had", "were") else 0
+        outer |= Kind.DOUBT if "glance" in clause else 0
+    if walk.quotes % 2 == 1:
+        quoted = clause[0] not in QUOTES and _FIRST_PERSON.isdisjoint(clause)
+        quoted = quoted or (whole and (not edge or _QUOTE_ENDS.match(lower, start) is not None))
+    return Before(kinds, walk.near, whole and edge, soft, quoted, outer, whole and edge and at_line and walk.plain)
 
 
-class _Walk(NamedTuple):
+def _last_sentence(text: str, stop: int) -> int:
+    """Where the last mark stands that ends a sentence before a place, or 0: most of the far words are of others."""
+    last = 0
+    for mark in _SENTENCE_ENDS:
+        at = text.rfind(mark, last, stop)
+        if at > last:
+            last = at
+    return last
+
+
+def _last_end(tokens: Sequence[str]) -> int:
+    """The place of the last token that ends a clause, or -1."""
+    if not ENDS.isdisjoint(tokens):
+        for at in range(len(tokens) - 1, -1, -1):
+            if tokens[at] in ENDS:
+                return at
+    return -1
+
+
+class _Walk(Struct, frozen=True, gc=False):
     at: int
     """Where reading stopped; -1: at the beginning."""
     kinds: int
@@ -129,108 +151,38 @@ def _walk(clause: Sequence[str]) -> _Walk:
     at = len(clause) - 1
     while at >= 0:
         token = clause[at]
-        if token in _QUOTES:
-            quotes += near > 0
-        elif token in _SILENT or token[0] in "\\[":
-            comma = comma or token in ",、"
-        elif token == ":" and kinds & _N and kinds & _L:
-            connected = True  # what stands before it is another clause
-            break
-        elif token in _MARKS:
-            pending = _L
-        else:
-            kind = _kind(clause, at, comma)
+        if token in _SIGNS:
+            if token == ":" and kinds & _NOUN and kinds & _LINK:
+                connected = True  # what stands before it is another clause
+                break
+            if token in _MARKS:
+                pending = _LINK
+            elif token in _COMMAS:
+                comma = True
+            elif token in QUOTES:
+                quotes += near > 0
+        elif token[0] not in "\\[":
+            kind = kind_of(clause, at, comma)
             if not kind or (comma and kind & _STOPS):
                 break
             near = near or kind
-            if kind & _ASKED and (kinds | pending) & _L:
-                kind |= _N
-            if pending and kind & (Kind.NOUN | Kind.VERB | Kind.SO | Kind.LINK):
-                kind |= _L
-            pending = 0 if kind & ~(Kind.FILL | Kind.ADV) else pending
+            if kind & _ASKED and (kinds | pending) & _LINK:
+                kind |= _NOUN
+            if pending and kind & _LINKED:
+                kind |= _LINK
+            if kind & _MEANS:
+                pending = 0
             kinds |= kind
-            label = bool(kind & Kind.LABEL) and not kind & ~(Kind.LABEL | Kind.FILL)
-            plain = plain and (label or not token[0].isalpha() or token in _NUMBERS)
-            if token in CONNECTS or kind & Kind.BUT or _EAST.search(token):
+            if plain and (not kind & _LABEL or kind & _NO_LABEL) and token[0].isalpha() and token not in _NUMBERS:
+                plain = False
+            if token in CONNECTS or kind & _BUT or not (token.isascii() or EAST.search(token) is None):
                 connected = at > 0
-                at = -1 if at == 0 else at - 1
+                at -= 1
                 break
         at -= 1
-    if 0 <= at < len(clause) - 1 and clause[at + 1] in _QUOTES and sum(one in _QUOTES for one in clause[: at + 1]) % 2:
+    if 0 <= at < len(clause) - 1 and clause[at + 1] in QUOTES and sum(one in QUOTES for one in clause[: at + 1]) % 2:
         quotes -= 1  # it closes what stands before
     return _Walk(at, kinds, near, comma, connected, quotes, plain)
-
-
-def _kind(clause: Sequence[str], at: int, comma: bool) -> int:
-    """The kind of a word, which may depend on the one before it."""
-    token = clause[at]
-    kind = WORDS.get(token, 0)
-    last = clause[at - 1] if at else ""
-    if token == "doubt" and last in ("no", "without"):
-        return Kind.ADV | Kind.FILL
-    if kind == 0 and "'" in token:
-        first, _, second = token.rpartition("'")
-        kind = WORDS.get(second, 0)
-        if second == "s" and WORDS.get(first, 0) & (Kind.NOUN | Kind.LABEL):
-            return WORDS[first] | _L  # "my answer's D"
-    if (token in ("thought", "thoughts") and last == "second") or (
-        token == "second" and clause[at + 1 : at + 2] in (["thought"], ["thoughts"])
-    ):
-        return Kind.BUT
-    following = clause[at + 1] if at + 1 < len(clause) else ""
-    if token.isdigit():
-        return Kind.FILL if (at < 2 and following in (":", ")")) or following in ("sure", "certain", "confident") else 0
-    if (token, following) in PAIRS or (token == "first" and following in (",", "time")):
-        return Kind.FILL
-    if (token == "time" and last == "first") or (token == "then" and ("next" in clause or "first" in clause)):
-        return Kind.FILL
-    if token == "so" and following in ("is", "are", "does", "do", "was") and at + 2 == len(clause):
-        return Kind.DOUBT  # "7 is prime and so is 11"
-    if kind & Kind.VERB and last == "who":
-        return Kind.DOUBT  # "those who choose C"
-    if token in ("point", "points") and following not in ("to", "toward", "towards", "at"):
-        return 0
-    if token == "does" and following not in _ENDS and following not in ("", ","):
-        return Kind.FILL
-    if token == "says" and last in ("this", "that", "it"):
-        return Kind.FILL
-    if token == "said" and last == "have":
-        return Kind.VERB
-    if token in ("on", "a") and last in ("vastaus", "válasz"):
-        return _L
-    if token == "here" and following == ",":
-        return Kind.SO
-    if token == "ni" and last in ("sahihi", "jibu"):
-        return _L
-    if token in ("makes", "make") and following != "sense":
-        return Kind.SO
-    if token == "you" and following in ("answered", "chose", "picked", "selected", "said", "chosen", "wrote"):
-        return Kind.DOUBT
-    if token == "other" and last == "the" and following == ":":
-        return Kind.FILL
-    if token == "one" and last and last not in WORDS:  # "the red one"
-        return 0
-    if token == "example" and following == "of":  # "this is an example of ..."
-        return Kind.FILL
-    if token == "alternative" and following == ":":
-        return Kind.DOUBT
-    if token == "going" and last == "was":
-        return Kind.DOUBT
-    if token in _PLAUSIBLE and last in ("most", "best", "more", "appropriate", "likely"):
-        return Kind.GOOD
-    if token in ("options", "choices") and clause[at + 1 : at + 2] == [":"] and not WORDS.get(last, 0) & Kind.GOOD:
-        return 0
-    if token == "no":
-        return Kind.BUT if comma else Kind.NO
-    if token == "of" and last == "instead":
-        return Kind.NO
-    if token == "to" and last.startswith(("odpow", "odpov")):
-        return _L
-    if kind == 0 and not token.isascii() and _EAST.search(token):
-        for match in EAST_BEFORE.finditer(token):
-            kind |= getattr(Kind, (match.lastgroup or "fill").upper())
-        kind |= _L if kind & _N else 0
-    return kind
 
 
 def _outer(rest: Sequence[str], walk: _Walk) -> int:
@@ -238,7 +190,7 @@ def _outer(rest: Sequence[str], walk: _Walk) -> int:
 
     A noun only where no other verb is between; a link and a noun where unknown words stand behind both.
     """
-    kinds, comma, linked = 0, walk.comma, bool(walk.kinds & _L)
+    kinds, comma, linked = 0, walk.comma, bool(walk.kinds & _LINK)
     for at in range(len(rest) - 1, -1, -1):
         token = rest[at]
         if (
@@ -248,19 +200,20 @@ def _outer(rest: Sequence[str], walk: _Walk) -> int:
         ):
             break
         comma = comma or token == ","
-        kind = _kind(rest, at, False)
-        if token == "if" and "i" in rest and "another" not in rest and not {"had", "forced"}.isdisjoint(rest):
+        kind = kind_of(rest, at, False)
+        if not kind or (
+            token == "if" and "i" in rest and "another" not in rest and not {"had", "forced"}.isdisjoint(rest)
+        ):
             continue  # "if I had to guess, ..."
         if comma:
-            kinds |= kind & (Kind.IF | Kind.WHY)
+            kinds |= kind & _BEHIND_COMMA
             continue
-        if kind & Kind.LINK and token.isalpha():
-            kinds |= _L if not linked and not kinds & _N else 0
-            linked = not walk.kinds & _L
-        keep = _STOPS | Kind.LOOK | (Kind.NOUN if linked else 0)
-        kinds |= kind & keep
-        if linked and kind & Kind.LABEL and token != "one":
-            kinds |= _N
+        if kind & _LINK and token.isalpha():
+            kinds |= _LINK if not linked and not kinds & _NOUN else 0
+            linked = not walk.kinds & _LINK
+        kinds |= kind & (_STOPS | _NOUN if linked else _STOPS)
+        if linked and kind & _LABEL and token != "one":
+            kinds |= _NOUN
     return kinds
 
 
@@ -281,7 +234,18 @@ _YES, _CROSS = frozenset("✅✓✔☑"), frozenset("❌✗✘✖✕☐")
 _WHEN = frozenset(("when", "if", "for", "in", "where", "under", "at", "partly", "partially"))
 _FAULTS = frozenset(("not", "wrong", "incorrect", "false", "invalid", "except", "n't", "?"))
 _OF_WHY = Kind.WHY | Kind.BUT | Kind.SO | Kind.LIST
+_NOT_WHY = Kind.GOOD | Kind.LINK
+_OVER = frozenset(("over", "than", "versus", "vs"))
 _TURNS = frozenset(("first", "initially", "but", "though", "however"))
+_OPENS_TEXT = frozenset(":=|–—-)>,")
+_BREAKS = frozenset(",–—-")
+_SIGNS_BEHIND = _OPENS_TEXT | QUOTES | {"→", "->"}
+_CLAUSE_ENDS = ENDS | frozenset(":,–—=|")
+_SEEMS = frozenset(("seems", "looks", "appears", "would"))
+_GOES_ON, _STAYS = _OF_WHY | Kind.IF, Kind.GOOD | Kind.FILL
+_JUDGED = Kind.GOOD | Kind.BAD
+_DENIES_OR_DOUBTS = Kind.NO | Kind.BAD | Kind.MAYBE | Kind.DOUBT | Kind.LOOK
+_WINDOW = 110
 
 
 def after(lower: str, end: int) -> After:
@@ -290,35 +254,51 @@ def after(lower: str, end: int) -> After:
     end = closed.end() if closed else end
     if end < len(lower) and lower[end] > "⺀" and (east := EAST_BEHIND.match(lower, end)):
         return After[east.lastgroup.upper()] if east.lastgroup else After.MORE
-    tokens = _TOKEN.findall(lower, end, end + 110)
+    if lower.startswith(" ", end) and (said := _first_word(lower, end)):
+        return said
+    tokens = TOKEN.findall(lower, end, end + _WINDOW)
     at, text, comma = 0, False, False
     while at < len(tokens):
         token = tokens[at]
-        if token in _YES or token in _CROSS:
-            return After.GOOD if token in _YES else After.BAD
-        if token == "?":
-            return After.OPEN
-        if token in _ENDS:
+        if token in _SIGNS_BEHIND:
+            text, comma = text or token in _OPENS_TEXT, comma or token in _BREAKS
+        elif token in ENDS:
+            if token in _YES or token in _CROSS:
+                return After.GOOD if token in _YES else After.BAD
+            if token == "?":
+                return After.OPEN
             return After.TEXT if text or _goes_on(tokens, at) else After.END
-        if token == "(":
+        elif token == "(":
             at, inside = _bracket(tokens, at)
             if inside:
                 return inside
-        elif token in ",:=|>–—→-)" or token in _QUOTES or token == "->":
-            text, comma = text or token in ":=|–—-)>,", comma or token in ",–—-"
         else:
             if token == "no" and tokens[at + 1 : at + 2] == [","] and len("".join(tokens[at + 2 : at + 3])) > 1:
                 return After.TEXT  # "(C) No, because ..."
-            if comma and _kind(tokens, at, False) & Kind.NO:
+            if comma and kind_of(tokens, at, False) & Kind.NO:
                 return After.END
             return _words(tokens, at, text)
         at += 1
     return After.TEXT if text else After.END
 
 
+def _first_word(lower: str, end: int) -> After | None:
+    """What the first word behind a label says by itself: most often it begins an explanation, or isn't known."""
+    found = TOKEN.search(lower, end, end + _WINDOW)
+    word = found[0] if found else ""
+    if not found or depends(word) or lower.find("what", found.end(), end + _WINDOW) >= 0:
+        return None
+    kind = WORDS.get(word, 0)
+    if kind & Kind.IF:
+        return After.OPEN
+    if (kind & _OF_WHY and not kind & _NOT_WHY) or word in _OVER:
+        return After.WHY
+    return After.MORE if not kind and word.isalpha() and word.isascii() else None
+
+
 def _goes_on(tokens: Sequence[str], at: int) -> bool:
     """Whether a dot belongs to the label, and a text follows in its line: "C. It is red"."""
-    return tokens[at] == "." and at + 1 < len(tokens) and tokens[at + 1] not in _ENDS
+    return tokens[at] == "." and at + 1 < len(tokens) and tokens[at + 1] not in ENDS
 
 
 def _bracket(tokens: Sequence[str], at: int) -> tuple[int, After | None]:
@@ -347,72 +327,78 @@ def _at_once(tokens: Sequence[str], at: int) -> After | None:
 
 def _words(tokens: Sequence[str], at: int, text: bool) -> After:
     """What the words behind a label say; `text`: a colon or dash stands before them."""
-    kinds, last, seems = 0, 0, False
     if known := _at_once(tokens, at):
         return known
-    first = _kind(tokens, at, False)
+    first = kind_of(tokens, at, False)
     if first & Kind.IF:
         return After.OPEN
-    if (first & _OF_WHY and not first & (Kind.GOOD | Kind.LINK)) or tokens[at] in ("over", "than", "versus", "vs"):
+    if (first & _OF_WHY and not first & _NOT_WHY) or tokens[at] in _OVER:
         return After.WHY
+    kinds, last, seems = 0, 0, False
     word = tokens[at]
     while at < len(tokens):
         token = tokens[at]
-        kind = _kind(tokens, at, False)
         if token == "?":
             return After.OPEN
-        if token == "-" and kinds & Kind.GOOD and at + 1 < len(tokens) and tokens[at - 1] in ("best", "well"):
+        if token == "-" and kinds & _GOOD and at + 1 < len(tokens) and tokens[at - 1] in ("best", "well"):
             at += 1  # "the best-supported one"
             continue
-        if not kind or token in _ENDS or token in ":,–—=|":
+        kind = 0 if token in _CLAUSE_ENDS else kind_of(tokens, at, False)
+        if not kind:
             break
-        if kind & Kind.DOUBT and kinds & Kind.GOOD and not kinds & Kind.LINK:
-            break
-        if kind & Kind.LIST and kinds & (Kind.GOOD | Kind.BAD):
-            break
-        if kind & (_OF_WHY | Kind.IF) and not kind & (Kind.GOOD | Kind.FILL) and kinds:
-            break
-        seems = seems or token in ("seems", "looks", "appears", "would")
+        if kinds:
+            if kind & _GOES_ON and not kind & _STAYS:
+                break
+            if kinds & _GOOD and kind & Kind.DOUBT and not kinds & _LINK:
+                break
+            if kind & Kind.LIST and kinds & _JUDGED:
+                break
+        seems = seems or token in _SEEMS
         kinds |= kind
         last, word = kind, token
         at += 1
     stop = tokens[at] if at < len(tokens) else ""
-    if text and first & Kind.NO:  # "D: None of these"
+    if text and first & _NO:  # "D: None of these"
         return After.TEXT
-    if kinds & Kind.NO and stop in ("know", "sure"):
-        return After.OPEN
-    if kinds & Kind.NO or kinds & Kind.BAD:
-        return After.BAD if not (kinds & Kind.NO and kinds & Kind.BAD) else After.MORE
-    if kinds & Kind.MAYBE:
-        return After.OPEN
-    if kinds & (Kind.DOUBT | Kind.LOOK):
+    if kinds & _DENIES_OR_DOUBTS:
+        if kinds & _NO and stop in ("know", "sure"):
+            return After.OPEN
+        if kinds & (_NO | Kind.BAD):
+            return After.BAD if not (kinds & _NO and kinds & Kind.BAD) else After.MORE
+        if kinds & Kind.MAYBE:
+            return After.OPEN
         return After.TEXT if text else After.MORE
-    if tokens[at - 1] in _PARTLY and tokens[at - 2] in ("holds", "works", "fits", "applies"):
-        return After.OPEN
+    return (
+        After.OPEN if _conditional(tokens, at, kinds, seems) else _verdict(tokens[:at], stop, kinds, (last, word), text)
+    )
+
+
+def _conditional(tokens: Sequence[str], at: int, kinds: int, seems: bool) -> bool:
+    """Whether known words hold only in part, or would; `at`: where the first unknown word stands."""
+    stop = tokens[at] if at < len(tokens) else ""
+    if at > 1 and tokens[at - 1] in _PARTLY and tokens[at - 2] in ("holds", "works", "fits", "applies"):
+        return True
     if "only" in tokens[:at] and _WHEN.intersection(tokens[tokens.index("only") + 1 : tokens.index("only") + 2]):
-        return After.OPEN
-    if stop == "but" and kinds & Kind.GOOD and len("".join(tokens[at + 1 : at + 2])) > 1:
-        return After.OPEN  # "D is true but beside the point"
-    if kinds & Kind.WOULD and stop and stop not in _ENDS and stop != ",":
-        return After.OPEN
-    if stop in ("if", "unless") or (seems and not _TURNS.isdisjoint(tokens[at : at + 4])):
-        return After.OPEN
-    return _verdict(tokens[:at], stop, kinds, (last, word), text)
+        return True
+    if stop == "but" and kinds & _GOOD and len("".join(tokens[at + 1 : at + 2])) > 1:
+        return True  # "D is true but beside the point"
+    if kinds & Kind.WOULD and stop and stop not in ENDS and stop != ",":
+        return True
+    return stop in ("if", "unless") or (seems and not _TURNS.isdisjoint(tokens[at : at + 4]))
 
 
 def _verdict(tokens: Sequence[str], stop: str, kinds: int, last: tuple[int, str], text: bool) -> After:
     """What known words say that deny and doubt nothing; `stop`: the token behind them, `last`: the last of them."""
-    known = stop == "" or stop in _ENDS or stop in ",:–—|=" or bool(WORDS.get(stop, 0)) or stop in NAMES
+    known = stop == "" or stop in _CLAUSE_ENDS or bool(WORDS.get(stop, 0)) or stop in NAMES
     if text:
         verdict = known and not kinds & Kind.LINK and kinds & (Kind.GOOD | Kind.NOUN) and not kinds & Kind.VERB
-        return After.GOOD if verdict and (last[0] & Kind.GOOD or stop == "" or stop in _ENDS) else After.TEXT
-    predicate = (
+        return After.GOOD if verdict and (last[0] & Kind.GOOD or stop == "" or stop in ENDS) else After.TEXT
+    if kinds & (Kind.GOOD | Kind.NOUN) and (
         known
         or not last[0] & Kind.GOOD
         or not kinds & Kind.LINK
         or last[1].endswith("s")
         or ("the" not in tokens and not last[1].endswith("ly"))
-    )
-    if kinds & (Kind.GOOD | Kind.NOUN) and predicate:
+    ):
         return After.GOOD
-    return After.END if known and kinds and (stop == "" or stop in _ENDS or stop == ",") else After.MORE
+    return After.END if known and kinds and (stop == "" or stop in ENDS or stop == ",") else After.MORE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -37,16 +38,25 @@ def family(label: str) -> frozenset[str]:
     return next((frozenset(row) for row in FAMILIES if label in row), frozenset())
 
 
+class Small(NamedTuple):
+    """How labels look in lower case."""
+
+    ends: re.Pattern[str]
+    """Without one of these a text has nothing for `marked` and `last`: cheaper than they are."""
+    marked: re.Pattern[str]
+    """In brackets or quotes, or where a line ends."""
+    named: re.Pattern[str]
+    """Behind "option"."""
+    last: re.Pattern[str]
+    """At the end of a text, or all of it."""
+
+
 class Patterns(NamedTuple):
     """How the labels of a question look. Each begins with a plain set of characters, which makes the search fast."""
 
     alone: re.Pattern[str]
-    small: re.Pattern[str] | None
-    """In lower case: in brackets or quotes, or where a line ends."""
-    named: re.Pattern[str] | None
-    """In lower case behind "option"."""
-    last: re.Pattern[str] | None
-    """In lower case at the end of a text, or all of it."""
+    small: Small | None
+    """In lower case; None: they have none."""
 
 
 _BEHIND = (
@@ -54,25 +64,22 @@ _BEHIND = (
     rf"|[–—][A-Z](?![A-Za-z])|\|[A-Z]\b|\.[A-Za-z]\.|\.[a-z]|\s?[=+]\s?(?:\d|\w\b))"
 )
 _NTH = ("first", "second", "third", "fourth", "fifth", "sixth", "last")
-_ORDINAL = re.compile(
-    rf"\b(?<!then )the ({'|'.join(_NTH)}) (?:answer )?(?:option|alternative|one|choice|of the options)\b(?! (?:of|in|to"
-    rf"|that|which|who|we|i)\b)"
+_ORDINAL = re.compile(  # begins with plain letters, which makes the search fast
+    rf"the(?<!\wthe)(?<!then the) ({'|'.join(_NTH)}) (?:answer )?(?:option|alternative|one|choice|of the options)\b"
+    r"(?! (?:of|in|to|that|which|who|we|i)\b)"
 )
 
 
-def ordinals(lower: str, order: tuple[str, ...]) -> list[tuple[int, int, str]]:
+def ordinals(lower: str, options: Collection[str]) -> list[tuple[int, int, str]]:
     """Where a text names an option by its place, "the second option", and its label.
 
-    `order`: all labels; none: they are unknown.
+    `options`: all labels; none: they are unknown.
     """
-    if not any(word in lower for word in _NTH):
-        return []
     found = []
-    unknown = not order
-    order = order or ("A", "B", "C", "D", "E")
     for match in _ORDINAL.finditer(lower):
-        if match[1] == "last" and unknown:
+        if match[1] == "last" and not options:
             continue
+        order = tuple(options or "ABCDE")
         place = len(order) - 1 if match[1] == "last" else _NTH.index(match[1])
         if place < len(order):
             found.append((match.start(), match.end(), order[place]))
@@ -90,24 +97,28 @@ def patterns(labels: frozenset[str], several: bool, small: bool) -> Patterns:
     """`small`: the question itself has its labels in lower case."""
     letters = "".join(sorted(label for label in labels if len(label) == 1 and label.isascii() and label.isalpha()))
     others = labels - set(letters)
-    lower = letters.lower()
-    in_brackets = rf"[(\[{{*`\"'“$:\n=] ?([{lower}])(?=[)\].:*`\"'”}}$]|\s*\Z|\s*\n)(?<![{WORD}][*'`].)"
     if others:
-        return Patterns(_other(others, letters), None, None, None)
+        return Patterns(_other(others, letters), None)
     word = rf"(?<![{WORD}°\\+&])(?<![{WORD}]['’._-])[{letters}]{{1,{len(letters)}}}"
     one = rf"[{letters}](?<![{WORD}°\\+&].)(?<![{WORD}]['’._–—-].)"
     alone = (word if several else one) + _BEHIND
+    lower = letters.lower()
     spoken = "".join(letter for letter in lower if letter not in "aeiouy")
     if small and spoken:
         alone += rf"|[{spoken}](?<![{WORD}°\\+&'’._–—/-].){_BEHIND}(?!['’(])"
-    return Patterns(
-        re.compile(alone),
-        re.compile(in_brackets),
-        re.compile(rf" ([{lower}])(?![{WORD}'’])"),
+    return Patterns(re.compile(alone), _small(lower))
+
+
+@lru_cache(maxsize=64)
+def _small(letters: str) -> Small:
+    return Small(
+        re.compile(rf"[{letters}](?=[)\].:*`\"'”}}$]|\s*(?:\Z|\n))(?<![{WORD}].)"),
+        re.compile(rf"[(\[{{*`\"'“$:\n=] ?([{letters}])(?=[)\].:*`\"'”}}$]|\s*\Z|\s*\n)(?<![{WORD}][*'`].)"),
+        re.compile(rf" ([{letters}])(?![{WORD}'’])"),
         re.compile(
             r"(?:\A|\b(?:is|to|ans|option|choice|answer|so|with|pick|say|be|therefore) "
             rf"|\b(?:es|la|est|ist|é|è|letra|lettre|donc|opción|opcion|opção) "
-            rf"(?=\w\)?[*.]{{0,3}}\s*\Z))([{lower}])(?=[).:]|\s*\Z)"
+            rf"(?=\w\)?[*.]{{0,3}}\s*\Z))([{letters}])(?=[).:]|\s*\Z)"
         ),
     )
 

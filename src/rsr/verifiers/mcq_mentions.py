@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from rsr.verifiers.mcq_labels import WORD, Patterns, family, ordinals, patterns
+from msgspec import Struct
+from msgspec.structs import replace
+
+from rsr.verifiers.mcq_labels import WORD, Patterns, Small, family, ordinals, patterns
 from rsr.verifiers.mcq_options import Options, plain
 from rsr.verifiers.mcq_words import WORDS
 
@@ -28,9 +31,13 @@ class Question(NamedTuple):
     patterns: Patterns
     numbers: bool
     """Whether options hold numbers, which a text may compute."""
+    own: dict[str, frozenset[str]]
+    """Each label as a set of its own."""
+    endings: frozenset[str]
+    """The last letters of `texts`."""
 
 
-class Mention(NamedTuple):
+class Mention(Struct, frozen=True, order=True, gc=False):
     """A place that names options."""
 
     start: int
@@ -64,8 +71,11 @@ def prepare(reference: frozenset[str], options: Options, unknown: frozenset[str]
     needles |= {(raw, label) for label in texts if (raw := options[label].strip(" .").lower())}
     ordered = tuple(sorted(needles, key=lambda pair: (-len(pair[0]), pair)))
     several = len(reference) > 1
+    looks = patterns(labels, several, small)
     numbers = any(char.isdigit() for text in options.values() for char in text)
-    return Question(reference, options, labels, several, texts, ordered, patterns(labels, several, small), numbers)
+    own = {label: frozenset((label,)) for label in labels}
+    endings = frozenset(text[-1] for text in texts.values())
+    return Question(reference, options, labels, several, texts, ordered, looks, numbers, own, endings)
 
 
 _TO_TEXT = re.compile(
@@ -98,39 +108,50 @@ def mentions(question: Question, text: str, lower: str) -> list[Mention]:
 def _labels(question: Question, text: str, lower: str) -> list[Mention]:
     looks = question.patterns
     places = [match.span() for match in looks.alone.finditer(text)]
-    if looks.small and looks.named and looks.last:
-        small = [match.span(1) for match in looks.small.finditer(text)]
-        for word in ("option", "choice", "answer"):
-            at = lower.find(word + " ")
-            while at >= 0:
-                match = looks.named.match(text, at + len(word))
-                small += [match.span(1)] if match else []
-                at = lower.find(word + " ", at + 1)
-        tail = max(0, len(text) - 30)
-        small += [match.span(1) for match in looks.last.finditer(text, tail) if tail == 0 or match.start() > tail]
-        places = sorted({*places, *small}) if small else places
+    if looks.small and (small := _small(looks.small, text, lower)):
+        places = sorted({*places, *small})
     if len(places) > 2 * _MOST:
         places = places[:_MOST] + places[-_MOST:]
     found = []
     for start, end in places:
         word = text[start:end]
-        if end - start > 1 and word.upper() not in question.labels and word.isalpha():
-            if len(set(word)) < len(word):
+        labels = question.own.get(word.upper())
+        if labels is None:  # several in a row, "ACD"
+            if (
+                end - start < 2
+                or not word.isalpha()
+                or len(set(word)) < len(word)
+                or not question.labels.issuperset(word)
+            ):
                 continue
             labels = frozenset(word)
-        else:
-            labels = frozenset([word.upper()])
-        if not labels <= question.labels or (
-            word in "AI" and _is_word(text, end) and text[max(0, start - 2) : start].strip() not in _TICKS
-        ):
+        if word in "AI" and _is_word(text, end) and text[max(0, start - 2) : start].strip() not in _TICKS:
             continue
-        if text[end : end + 1] == "." and start > 2 and text[start - 2] == "." and _INITIALS.match(text, start - 3):
+        if start > 2 and text[start - 2] == "." and text.startswith(".", end) and _INITIALS.match(text, start - 3):
             continue
         if start and text[start - 1] in _OPENS and (close := _CLOSES.match(text, end)):
             end = close.end()
         found.append(Mention(start, end, labels, bare=end))
-    if "A" in question.labels and (places_ := ordinals(lower, tuple(question.options))):
-        found = sorted([*found, *(Mention(start, end, frozenset([label]), bare=end) for start, end, label in places_)])
+    if "A" in question.labels and (places_ := ordinals(lower, question.options)):
+        found = sorted([*found, *(Mention(start, end, frozenset((label,)), bare=end) for start, end, label in places_)])
+    return found
+
+
+def _small(looks: Small, text: str, lower: str) -> list[tuple[int, int]]:
+    """Where labels stand in lower case."""
+    found = []
+    ends = looks.ends.search(text) is not None
+    if ends:
+        found += [match.span(1) for match in looks.marked.finditer(text)]
+    for word in ("option ", "choice ", "answer "):
+        at = lower.find(word)
+        while at >= 0:
+            match = looks.named.match(text, at + len(word) - 1)
+            found += [match.span(1)] if match else []
+            at = lower.find(word, at + 1)
+    if ends:
+        tail = max(0, len(text) - 30)
+        found += [match.span(1) for match in looks.last.finditer(text, tail) if tail == 0 or match.start() > tail]
     return found
 
 
@@ -251,12 +272,12 @@ def _paired(
         bare_comma = bare_comma or ("(" in link[0] and text[end : end + 1] == " ")  # "It is D (Mars would be ...)"
         if one.labels & own or len(one.labels) > 1:
             used.add(place)
-            found.append(one._replace(end=end, both=True))
+            found.append(replace(one, end=end, both=True))
         elif bare_comma and text[end : end + 1] not in ("", ".", "\n", ")", "*"):
             waiting.append(one)
         else:
             used.add(place)
-            found.append(one._replace(end=end, clash=True))
+            found.append(replace(one, end=end, clash=True))
     by_start = {one.start: one for one in waiting}
     for start, end, own in taken:
         if start in used:
@@ -297,7 +318,7 @@ def _joined(text: str, found: list[Mention]) -> list[Mention]:
         if link and link.end() == one.start and last.text == one.text:
             either = last.either or one.either or bool(link["either"] or link["slash"] or link["east"])
             clash = last.clash or one.clash
-            groups[-1] = last._replace(end=one.end, labels=last.labels | one.labels, either=either, clash=clash)
+            groups[-1] = replace(last, end=one.end, labels=last.labels | one.labels, either=either, clash=clash)
         else:
             groups.append(one)
     return groups

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import string
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from rsr.verifiers.mcq_labels import family
@@ -40,12 +40,12 @@ def plain(text: str) -> str:
     return text[match.end() :] if match else text
 
 
-def may_be(text: str, plain_texts: Iterable[str]) -> bool:
-    """Whether a text in the form of `plain` may be one of these, by its last letter: cheaper than `plain`."""
+def may_be(text: str, endings: Collection[str]) -> bool:
+    """Whether a text in the form of `plain` may be one that ends in one of these letters: cheaper than `plain`."""
     if "\\" in text or not text.isascii():
         return True
     last = text.rstrip(_REMOVED_AT_END)[-1:].lower()
-    return any(one.endswith(last) for one in plain_texts)
+    return not last or last in endings
 
 
 def options_of(choices: Any) -> Options:

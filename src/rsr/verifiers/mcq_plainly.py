@@ -12,22 +12,25 @@ from rsr.verifiers.mcq_words import WORDS, Kind
 
 _LAST, _FIRST, _SENTENCE = 160, 120, 300
 _NEAR = 42
-_SO = r"(?P<so>(?:so|therefore|thus|hence|consequently),? )?(?:(?:in conclusion|overall|finally),? )?"
-_LABEL = r"(?P<open>\$?\\boxed\{(?:\\text\{)?|[*(\[$`]{0,4})(?-i:(?P<label>[A-Z]))(?P<text>[^A-Za-z0-9\n][^\n]{0,90}?)?"
+_SO = r"(?P<so>(?:so|therefore|thus|hence|consequently),? )?+(?:(?:in conclusion|overall|finally),? )?+"
+_LABEL = r"(?:\$?\\boxed\{(?:\\text\{)?|[*(\[$`]{0,4})(?-i:(?P<label>[A-Z]))"
+_TEXT = r"(?P<text>[^A-Za-z0-9\n][^\n]{0,90}?)?"
 _PHRASE = (
     r"(?:(?:(?:the|my) )?(?:(?:most )?(?:correct|final|best|right|appropriate|likely) ){0,2}(?:answer|option"
     r"|choice)(?: here)?"
     r"(?: to (?:this|the) question)?(?: is| would be| must be| should be)?(?:\*{0,2}:\*{0,2})?(?:\*\*)?[ \n]{0,3}"
     r"|i (?:would )?(?:choose|select|pick) )(?:(?:option|choice|letter) )?"
 )
-_END = re.compile(
-    rf"(?:\A|(?<=[.!\n])|(?<=,)(?= (?:so|thus|therefore|hence)\b))[\s#*>]{{0,6}}{_SO}{_PHRASE}{_LABEL}\Z", re.I
-)
+_ANSWER = rf"(?P<answer>[\s#*>]{{0,6}}+{_SO}{_PHRASE}{_LABEL}{_TEXT}\Z)"
+_END = re.compile(_ANSWER, re.I)
+_LATER_END = re.compile(rf"[.!\n,](?:(?<!,)|(?= (?:so|thus|therefore|hence)\b)){_ANSWER}", re.I)
+"""The same behind a sentence; it begins with a plain set of characters, which makes the search fast."""
 _ASIAN = re.compile(
-    r"(?P<so>(?:因此|所以|故|综上(?:所述)?|따라서|よって|したがって)[,,、]?\s?(?:最终)?(?:正确)?(?:的)?)?(?:答案|正解|答え|정답)(?:是|为|為|选|選"
+    r"(?P<answer>(?P<so>(?:因此|所以|故|综上(?:所述)?|따라서|よって|したがって)[,,、]?\s?(?:最终)?(?:正确)?(?:的)?)?(?:答案|正解|答え|정답)(?:是|为|為|选|選"
     r"|应?该?选|は|은|:|：)\s{0,2}\**\s?:?\s?[*(]{0,3}(?P<label>[A-Z])[)*]{0,3}"
-    r"(?:です|입니다|选项|項)?[。.*\s]{0,4}\Z"
+    r"(?:です|입니다|选项|項)?[。.*\s]{0,4}\Z)"
 )
+_ASIAN_NOUNS = ("答案", "正解", "答え", "정답")
 _THUS = re.compile(
     r"(?:\A|[.,;\n])\s{0,2}(?P<so>so|thus|therefore|hence),? (?:it(?:'s| is) )?(?:option "
     r"|choice )?[*(]{0,3}(?-i:(?P<label>[A-Z]))"
@@ -39,11 +42,8 @@ _FIELD = re.compile(
     r"|option)[\"']\s?:\s?\"(?P<label>[A-Z])\"\s{0,4}\}\s?(?:```)?"
     r"|<answer>\s{0,2}(?P<tagged>[A-Z])\s{0,2}</answer>)\Z"
 )
-_HEAD = re.compile(
-    rf"[\s#*>]{{0,6}}(?P<phrase>{_PHRASE})?{_LABEL}"
-    r"(?=[*)\].]{0,4}(?: is (?:the )?correct(?: answer)?\.)?(?:\s*\Z|\n))",
-    re.I,
-)
+_HEAD = re.compile(rf"[\s#*>]{{0,6}}(?P<phrase>{_PHRASE})?{_LABEL}(?![A-Za-z0-9])", re.I)
+_HEAD_LINE = re.compile(rf"{_TEXT}(?=[*)\].]{{0,4}}(?: is (?:the )?correct(?: answer)?\.)?(?:\s*\Z|\n))", re.I)
 _VERDICT = re.compile(
     rf"(?:\A|[.!\n])[\s#*>-]{{0,6}}{_SO}(?:(?:option|choice|answer) )?[*(]{{0,3}}(?-i:(?P<label>[A-Z]))[)*]{{0,3}}\Z",
     re.I,
@@ -74,31 +74,39 @@ _CLOSING = ".*)]}$` "
 
 def plainly(question: Question, text: str, lower: str) -> frozenset[str]:
     """The label of a plain answer at the end or the beginning of a text; empty: it needs a closer look."""
-    last = max(0, len(text) - _LAST)
-    found = _END.search(text, last) or (None if text.isascii() else _ASIAN.search(text, last))
+    found = _said_last(text)
     if found:
         return _at_end(question, text, lower, found)
-    if (found := _THUS.search(text, max(0, len(text) - 40))) or (
+    if (text[-6:].rstrip(").*")[-1:].isupper() and (found := _THUS.search(text, max(0, len(text) - 40)))) or (
         text[-1:] in ("}", ">", "`") and (found := _FIELD.search(text, max(0, len(text) - 60)))
     ):
-        label = found["label"] or found["tagged"]
-        return frozenset([label]) if label in question.labels else frozenset()
+        return question.own.get(found["label"] or found["tagged"], frozenset())
     return _correct(question, text, lower) or _at_start(question, text, lower)
+
+
+def _said_last(text: str) -> re.Match[str] | None:
+    """An answer phrase with a label, at the end of a text."""
+    last = max(0, len(text) - _LAST)
+    found = (_END.match(text) if last == 0 else None) or _LATER_END.search(text, max(0, last - 1))
+    asian = not found and not text.isascii() and any(word in text for word in _ASIAN_NOUNS)
+    return _ASIAN.search(text, last) if asian else found
 
 
 def _at_end(question: Question, text: str, lower: str, found: re.Match[str]) -> frozenset[str]:
     """An answer phrase with its label, at the end; close before it no other option may stand."""
     label = found["label"]
     asian = found.re is _ASIAN
-    if label not in question.labels or not (asian or (_links(found[0]) and _own(question, label, found["text"]))):
+    if label not in question.labels or not (
+        asian or (_links(found["answer"]) and _own(question, label, found["text"]))
+    ):
         return frozenset()
     if found["so"]:
-        return frozenset([label])
-    start, near = found.start(), max(0, found.start("label") - _NEAR)
+        return question.own[label]
+    start, near = found.start("answer"), max(0, found.start("label") - _NEAR)
     others = any(one[0] != label for one in question.patterns.alone.finditer(text, near, start))
     if others or _foreign(question, lower, label, near, start):
         return frozenset()
-    return frozenset([label])
+    return question.own[label]
 
 
 def _links(phrase: str) -> bool:
@@ -139,6 +147,8 @@ def _foreign(question: Question, lower: str, label: str, start: int, end: int) -
 
 def _correct(question: Question, text: str, lower: str) -> frozenset[str]:
     """The label of a last "B is correct because ...", where the rest names no other option and turns nowhere."""
+    if not ("correct" in lower or "right" in lower or "best" in lower):  # most texts
+        return frozenset()
     floor = max(0, len(text) - _SENTENCE)
     at, words = max((lower.rfind(words, floor), words) for words in _CORRECT)
     found = _VERDICT.search(text, max(0, at - 30), at) if at >= 0 else None
@@ -152,19 +162,19 @@ def _correct(question: Question, text: str, lower: str) -> frozenset[str]:
         question, lower, found["label"], near, len(lower)
     ):
         return frozenset()
-    return frozenset([found["label"]])
+    return question.own[found["label"]]
 
 
 def _at_start(question: Question, text: str, lower: str) -> frozenset[str]:
     """The label of an answer that begins a text, where all that follows only explains."""
     found = _HEAD.match(text)
-    if not found or found["label"] not in question.labels or not _own(question, found["label"], found["text"]):
+    label = found["label"] if found else ""
+    if not found or label not in question.labels or (label in "AI" and text.startswith(" ", found.end())):
         return frozenset()
-    if (found["phrase"] and not _links(found[0])) or (
-        found["label"] in "AI" and text.startswith(" ", found.end("label"))
-    ):
+    line = _HEAD_LINE.match(text, found.end())
+    if not line or not _own(question, label, line["text"]) or (found["phrase"] and not _links(text[: line.end()])):
         return frozenset()
-    end, label = found.end(), found["label"]
+    end = line.end()
     if question.numbers or any(lower.find(word, end) >= 0 for word in _TURNED):
         return frozenset()
     for one in question.patterns.alone.finditer(text, end):
@@ -178,7 +188,7 @@ def _at_start(question: Question, text: str, lower: str) -> frozenset[str]:
             if other != label and (at < end + 12 or _COMMITS.search(lower, _clause(lower, end, at), at)):
                 return frozenset()
             at = lower.find(needle, at + len(needle))
-    return frozenset([label])
+    return question.own[label]
 
 
 def _clause(lower: str, floor: int, at: int) -> int:

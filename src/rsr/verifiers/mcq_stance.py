@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
-from typing import NamedTuple
+
+from msgspec import Struct
 
 from rsr.verifiers.mcq_beside import After, Before, after, before
 from rsr.verifiers.mcq_mentions import Mention
@@ -24,7 +25,7 @@ class Stance(IntEnum):
     """An answer phrase, "B is correct", "I choose B"."""
 
 
-class Read(NamedTuple):
+class Read(Struct, frozen=True, gc=False):
     """A mention, what stands beside it, and what that means."""
 
     mention: Mention
@@ -33,21 +34,26 @@ class Read(NamedTuple):
     stance: Stance
 
 
+_END, _MORE, _OPEN, _BAD, _GOOD = After.END, After.MORE, After.OPEN, After.BAD, After.GOOD
+_DENIED, _NONE, _LINE, _WEAK, _FIRM = Stance.DENIED, Stance.NONE, Stance.LINE, Stance.WEAK, Stance.FIRM
+# Names of this file: a member of an enum costs ten times as much as one.
+_NO, _NOUN, _LABEL, _LINK, _THING = Kind.NO, Kind.NOUN, Kind.LABEL, Kind.LINK, Kind.THING
 _UNREAL = Kind.IF | Kind.DOUBT | Kind.LOOK | Kind.MAYBE
 _OUTER = Kind.DOUBT | Kind.MAYBE | Kind.NO
 _SAYS = Kind.NOUN | Kind.VERB
-_GIVES = _SAYS | Kind.GOOD | Kind.BUT | Kind.ADV
+_JUDGED = Kind.GOOD | Kind.BAD
+_COMMITS = Kind.VERB | Kind.MATCH | Kind.SO
 _ENDS = (After.END, After.WHY, After.TEXT)
 
 
 def read(mention: Mention, lower: str, floor: int) -> Read:
     """Reads both sides of a mention; `floor`: where the mention before it ends."""
     front, behind = before(lower, mention.start, floor), after(lower, mention.end)
-    if behind is After.MORE and not mention.text and (mention.end > mention.bare or lower[mention.end - 1] in ")]"):
+    if behind is _MORE and not mention.text and (mention.end > mention.bare or lower[mention.end - 1] in ")]"):
         behind = After.TEXT
     stance = _stance(mention, front, behind, lower, floor)
-    if mention.text and stance is Stance.NONE and _affirms(mention, front, behind, lower):
-        stance = Stance.WEAK
+    if stance is _NONE and mention.text and _affirms(mention, front, behind, lower):
+        stance = _WEAK
     return Read(mention, front, behind, stance)
 
 
@@ -63,106 +69,53 @@ _SUBJECT = frozenset(("gives", "yields", "equals", "leads to", "means", "says", 
 
 
 def _stance(mention: Mention, front: Before, behind: After, lower: str, floor: int) -> Stance:
-    kinds = front.kinds
-    if behind is After.OPEN:
-        return Stance.NONE
-    if (
-        lower.find("except", max(floor, mention.start - 16), mention.start) >= 0
-        and behind in _ENDS
-        and _ALL_BUT.search(lower, max(0, mention.start - 120), mention.start)
-    ):
-        return Stance.FIRM  # "All of these are metals except neon."
-    if behind is After.BAD:
-        return Stance.DENIED if not kinds & Kind.NO else Stance.NONE
-    asked_wrong = kinds & Kind.THING and kinds & Kind.LINK and kinds & (Kind.GOOD | Kind.BAD) and front.begins
-    if (kinds & Kind.NO and not asked_wrong) or (kinds & Kind.BAD and not kinds & Kind.THING):
-        return Stance.DENIED
-    if mention.text and front.soft and lower[floor : mention.start].strip(" *") in _SUBJECT:
-        return Stance.NONE
-    if (
-        kinds & Kind.LOOK
-        and mention.both
-        and behind is After.GOOD
-        and not kinds & ~(Kind.LOOK | Kind.FILL | Kind.LABEL)
-    ):
-        return Stance.FIRM  # "Checking option B: 15 works."
-    if kinds & Kind.MATCH and lower.find("would instead", max(floor, mention.start - 60), mention.start) >= 0:
-        return Stance.NONE  # "That would instead correspond to option D."
-    if kinds & Kind.WOULD and kinds & Kind.VERB and _WOULD_BE.search(lower, max(0, mention.start - 40), mention.start):
-        return Stance.NONE  # "..., which would be picking C."
+    kinds, start = front.kinds, mention.start
+    if behind is _OPEN:
+        return _NONE
+    ends = behind in _ENDS
+    if ends and lower.find("except", max(floor, start - 16), start) >= 0:
+        if _ALL_BUT.search(lower, max(0, start - 120), start):
+            return _FIRM  # "All of these are metals except neon."
+    elif behind is _BAD:
+        return _DENIED if not kinds & _NO else _NONE
+    if kinds & _DENIES:
+        asked_wrong = kinds & _THING and kinds & _LINK and kinds & _JUDGED and front.begins
+        if (kinds & _NO and not asked_wrong) or (kinds & Kind.BAD and not kinds & _THING):
+            return _DENIED
+    if mention.text and front.soft and lower[floor:start].strip(" *") in _SUBJECT:
+        return _NONE
+    if kinds & Kind.LOOK and mention.both and behind is _GOOD and not kinds & _NOT_LOOK:
+        return _FIRM  # "Checking option B: 15 works."
+    if kinds & Kind.MATCH and lower.find("would instead", max(floor, start - 60), start) >= 0:
+        return _NONE  # "That would instead correspond to option D."
+    if kinds & Kind.WOULD and kinds & Kind.VERB and _WOULD_BE.search(lower, max(0, start - 40), start):
+        return _NONE  # "..., which would be picking C."
     if front.quoted or kinds & _UNREAL or front.outer & _OUTER:
-        return Stance.NONE
-    says = kinds & (Kind.NOUN | Kind.VERB) and not kinds & Kind.WOULD
+        return _NONE
+    says = kinds & _SAYS and not kinds & Kind.WOULD
     if front.outer & Kind.IF and not (front.soft and says):
-        return Stance.NONE
-    stated = mention.both and kinds & Kind.LINK and behind is After.END  # "The best next step is **B. Start insulin**."
-    if front.outer & Kind.LOOK and not says and behind is not After.GOOD and not stated:
-        return Stance.NONE
+        return _NONE
+    stated = mention.both and kinds & _LINK and behind is _END  # "The best next step is **B. Start insulin**."
+    if front.outer & Kind.LOOK and not says and behind is not _GOOD and not stated:
+        return _NONE
     if mention.text and kinds & Kind.WOULD and not kinds & _SAYS:
-        return Stance.FIRM if _THAT.search(lower, 0, mention.start) and behind is After.END else Stance.NONE
-    if behind is After.MORE and _ONLY.search(lower, max(0, mention.start - 30), mention.start):
-        return Stance.FIRM  # "Only B is a bird."
-    if behind is After.GOOD and mention.text and not _CALLED_GOOD.search(lower, mention.end, mention.end + 60):
-        return Stance.NONE  # "Screws work loose when ..."
+        return _FIRM if behind is _END and _THAT.search(lower, 0, start) else _NONE
     if (
-        behind is After.GOOD
-        and _WOULD.match(lower, mention.end)
-        and _UNREAL_IF.search(lower, max(0, mention.start - 200), mention.start)
+        behind is _MORE
+        and lower.find("only ", max(0, start - 30), start) >= 0
+        and _ONLY.search(lower, max(0, start - 30), start)
     ):
-        return Stance.NONE  # "Had it been cold, C would be the better choice."
-    if behind is After.GOOD and lower.find("none of the", max(0, mention.start - 40), mention.start) >= 0:
-        return Stance.NONE  # "None of the options A to D is right."
-    if behind is After.GOOD:
+        return _FIRM  # "Only B is a bird."
+    if behind is _GOOD:
+        if mention.text and not _CALLED_GOOD.search(lower, mention.end, mention.end + 60):
+            return _NONE  # "Screws work loose when ..."
+        if _WOULD.match(lower, mention.end) and _UNREAL_IF.search(lower, max(0, start - 200), start):
+            return _NONE  # "Had it been cold, C would be the better choice."
+        if lower.find("none of the", max(0, start - 40), start) >= 0:
+            return _NONE  # "None of the options A to D is right."
         placed = front.begins or front.soft or kinds
-        return Stance.FIRM if placed and (not kinds & Kind.WOULD or kinds & Kind.VERB) else Stance.NONE
-    return _by_phrase(mention, front, behind)
-
-
-def _by_phrase(mention: Mention, front: Before, behind: After) -> Stance:
-    """The stance that the words before a label give it."""
-    kinds, near = front.kinds, front.near
-    placed = front.begins or front.soft
-    noun = bool(kinds & Kind.NOUN or front.outer & Kind.NOUN)
-    loose = bool(near & Kind.PREP) and not kinds & (Kind.VERB | Kind.MATCH | Kind.SO)
-    if noun and kinds & Kind.LINK and not loose:
-        return Stance.FIRM
-    if mention.both and kinds & Kind.LINK and not loose:
-        return Stance.FIRM  # "the longest river is the Nile (A)"
-    if behind not in _ENDS:
-        return Stance.NONE
-    if loose:
-        return Stance.NONE
-    if kinds & Kind.NOUN and placed and near & (Kind.NOUN | Kind.GOOD | Kind.LABEL):
-        return Stance.FIRM
-    if mention.text and behind is After.END and noun and front.outer & Kind.LINK:
-        return Stance.FIRM
-    if kinds & Kind.VERB and placed:
-        return Stance.FIRM
-    if near & Kind.LABEL and kinds & Kind.GOOD and placed:
-        return Stance.FIRM
-    if kinds & Kind.LABEL and kinds & (Kind.LINK | Kind.MATCH | Kind.SO):
-        return Stance.FIRM
-    if kinds & Kind.BUT and placed and (not mention.text or near & Kind.BUT):
-        return Stance.FIRM
-    said = Kind.SO if mention.text and not kinds & _GIVES else Kind.SO | Kind.LINK  # "as is X" says nothing
-    if (placed and kinds & said) or kinds & Kind.MATCH:
-        return Stance.FIRM
-    if front.begins and front.soft and kinds & Kind.WHY and behind is After.END and not mention.text:
-        return Stance.FIRM  # "Based on the above, C."
-    if front.soft and not kinds and front.outer & Kind.WHY and behind is After.END and not mention.text:
-        return Stance.FIRM
-    if front.line:
-        return Stance.LINE
-    if (
-        placed
-        and kinds
-        and not kinds & ~(Kind.ADV | Kind.FILL | Kind.LABEL)
-        and (near & (Kind.ADV | Kind.LABEL) or (mention.text and kinds & Kind.ADV and behind is After.END))
-    ):
-        return Stance.LINE if kinds & Kind.LABEL and not kinds & Kind.ADV else Stance.FIRM
-    if front.begins and not kinds and behind is After.END:
-        return Stance.LINE
-    return Stance.NONE
+        return _FIRM if placed and (not kinds & Kind.WOULD or kinds & Kind.VERB) else _NONE
+    return _by_phrase(mention, front, behind, ends)
 
 
 _CALLED_GOOD = re.compile(
@@ -172,6 +125,47 @@ _CALLED_GOOD = re.compile(
 _WOULD_BE = re.compile(r"\b(?:which|that) would (?:be|mean) \w+ing (?:option |choice )?[(*]{0,3}\Z")
 _WOULD = re.compile(r"[)*\"'”]{0,3} would\b")
 _UNREAL_IF = re.compile(r"(?:[.:;\n] ?|, )(?:had|were|if|under|with) [^.\n]{1,160}\Z")
+_DENIES = Kind.NO | Kind.BAD
+_NOT_LOOK = ~(Kind.LOOK | Kind.FILL | Kind.LABEL)
+
+
+def _by_phrase(mention: Mention, front: Before, behind: After, ends: bool) -> Stance:
+    """The stance that the words before a label give it; `ends`: its clause ends with it."""
+    kinds, near = front.kinds, front.near
+    noun = (kinds | front.outer) & _NOUN
+    loose = near & Kind.PREP and not kinds & _COMMITS
+    if kinds & _LINK and (noun or mention.both) and not loose:
+        return _FIRM  # "the longest river is the Nile (A)"
+    if loose or not ends:
+        return _NONE
+    placed = front.begins or front.soft
+    if placed and kinds:
+        concluded = kinds & _PLACED and (not mention.text or kinds & _GIVES)  # of a text, "as is X" says nothing
+        if concluded or (kinds & _NOUN and near & _NAMED) or (near & _LABEL and kinds & Kind.GOOD):
+            return _FIRM
+        if kinds & Kind.BUT and (not mention.text or near & Kind.BUT):
+            return _FIRM
+    if mention.text and behind is _END and noun and front.outer & _LINK:
+        return _FIRM
+    if kinds & Kind.MATCH or (kinds & _LABEL and kinds & _CONCLUDES):
+        return _FIRM
+    why = (front.begins and kinds & Kind.WHY) or (not kinds and front.outer & Kind.WHY)
+    if why and behind is _END and front.soft and not mention.text:
+        return _FIRM  # "Based on the above, C."
+    if front.line:
+        return _LINE
+    likely = near & _LIKELY or (mention.text and kinds & Kind.ADV and behind is _END)
+    if likely and placed and kinds and not kinds & _NOT_LIKELY:
+        return _LINE if kinds & _LABEL and not kinds & Kind.ADV else _FIRM
+    return _LINE if front.begins and not kinds and behind is _END else _NONE
+
+
+_PLACED = Kind.VERB | Kind.SO | Kind.LINK
+_GIVES = _SAYS | Kind.SO | Kind.GOOD | Kind.BUT | Kind.ADV
+_NAMED = Kind.NOUN | Kind.GOOD | Kind.LABEL
+_CONCLUDES = Kind.LINK | Kind.MATCH | Kind.SO
+_LIKELY = Kind.ADV | Kind.LABEL
+_NOT_LIKELY = ~(Kind.ADV | Kind.FILL | Kind.LABEL)
 _THAT = re.compile(
     r"(?:\A|[.:!\n]\s{1,2})(?:that|it|this)(?:['’]d| would) (?:have to |clearly |then )?be (?:the |an? )?[*\"“]{0,3}\Z"
 )

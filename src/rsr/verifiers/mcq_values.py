@@ -19,6 +19,7 @@ _SAID = re.compile(
 )
 _RESULT = re.compile(r"(?:[=≈]|\b(?:is|are|equals|gives)\b)\s{0,3}([^=≈\n]{1,80})\Z")
 _MATHS = re.compile(r"[\d\\√^]")
+_INTEGER = re.compile(r"0|-?[1-9]\d{0,8}", re.ASCII)
 _LONGEST = 160
 
 
@@ -41,9 +42,15 @@ def matching(question: Question, given: str) -> frozenset[str]:
     found = [
         label
         for label, text in question.options.items()
-        if text and len(text) <= _LONGEST and _MATHS.search(text) and equal(clean(text), cleaned, equal_at_points)
+        if text and len(text) <= _LONGEST and _MATHS.search(text) and _same(clean(text), cleaned)
     ]
     return frozenset(found) if len(found) == 1 else frozenset()
+
+
+def _same(option: str, given: str) -> bool:
+    if option != given and _INTEGER.fullmatch(option) and _INTEGER.fullmatch(given):
+        return False  # most options with numbers: it costs a tenth
+    return bool(equal(option, given, equal_at_points))
 
 
 def said(question: Question, text: str) -> tuple[int, frozenset[str], bool] | None:
