@@ -127,7 +127,7 @@ def choose(question: Question, text: str) -> frozenset[str]:
     shorter = text if ending else without_aside(text, lower)
     if len(shorter) < len(text) and (ending := choose(question, shorter)):
         return ending
-    return ending or told(question, text, lower, reads)
+    return ending
 
 
 _FIELD_ENDS = frozenset("}>`") | frozenset("ABCDEFGH")

@@ -146,7 +146,7 @@ def told(question: Question, text: str, lower: str, reads: Sequence[Read]) -> fr
     if all(one.mention.text for one in reads):
         named += _small(question, text)
     taken = [(one.mention.start, one.mention.end) for one in reads] + [(one.start, one.end) for one in named]
-    for start, end, label in paraphrases(question.options, text, taken):
+    for start, end, label in paraphrases(question.options, text, lower, taken):
         if _other_label(text, reads, start, label):
             continue
         named.append(Named(start, end, frozenset([label]), plain=text.count(" ", start, end) > 2))

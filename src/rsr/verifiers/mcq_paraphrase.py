@@ -33,7 +33,10 @@ class Wording(NamedTuple):
     weights: dict[str, float]
     least: float
     """The weight that names it."""
-    order: tuple[str, ...]
+    reach: int
+    """Words that its own may be apart from the first to the last."""
+    probes: tuple[tuple[str, float], ...]
+    """What a text in lower case must hold, at least, to name it, and what each counts."""
 
 
 def stem(word: str) -> str:
@@ -64,17 +67,23 @@ def wordings(options: tuple[tuple[str, str], ...]) -> tuple[Wording, ...]:
         weights = {word: 0.25 if word in others else 1.0 for word in content}
         if any(weight == 1.0 for weight in weights.values()):
             share = 1.0 if numbers else _SHARE
-            found.append(Wording(label, weights, share * sum(weights.values()), tuple(content)))
+            probes = tuple((word[:-1] if word.endswith("y") else word, weight) for word, weight in weights.items())
+            found.append(Wording(label, weights, share * sum(weights.values()), 2 * len(content) + 4, probes))
     return tuple(found)
 
 
-def paraphrases(options: dict[str, str], text: str, taken: list[tuple[int, int]]) -> list[tuple[int, int, str]]:
+def paraphrases(
+    options: dict[str, str], text: str, lower: str, taken: list[tuple[int, int]]
+) -> list[tuple[int, int, str]]:
     """Places (start, end, label) of options in other words, outside of the places that are taken already."""
+    likely = [one for one in wordings(tuple(options.items())) if _may_name(lower, one)]
+    if not likely:
+        return []
     at = max(0, len(text) - _MANY)
     words = [(match.start(), match.end(), stem(match[0])) for match in _WORD.finditer(text, at)]
     found: list[tuple[int, int, str]] = []
-    for wording in wordings(tuple(options.items())):
-        window = 2 * len(wording.order) + 4
+    for wording in likely:
+        window = wording.reach
         hits = [at for at, (_, _, word) in enumerate(words) if word in wording.weights]
         done = -1
         for first, at in enumerate(hits):
@@ -90,6 +99,16 @@ def paraphrases(options: dict[str, str], text: str, taken: list[tuple[int, int]]
                 if not any(start < stop and begin < end for begin, stop in taken):
                     found.append((start, end, wording.label))
     return found
+
+
+def _may_name(lower: str, wording: Wording) -> bool:
+    """Whether a text holds enough of an option's words to name it: cheaper than to look for them."""
+    weight, own = 0.0, False
+    for probe, counts in wording.probes:
+        if probe in lower:
+            weight += counts
+            own = own or counts == 1.0
+    return own and weight >= wording.least
 
 
 def _apart(text: str, start: int, end: int) -> bool:

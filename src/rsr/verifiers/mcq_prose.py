@@ -115,17 +115,27 @@ def _is_initial(text: str, stop: re.Match[str], labels: set[int]) -> bool:
 
 _BEFORE_LABEL = re.compile(r"[^\W_][,*_(\"'“]{0,3} [*_(\"'“]{0,3}\Z|[:=→–—] ?[*_(\"'“]{0,3}\Z")
 _CLOSE = 12
+_LINE = 80
 _OPENS = re.compile(
     r"[\s*#>-]{0,8}(?:(?:that|it|this)(?:['’]s| is| was| would be| must be| has to be| would have to be)\b"
     r"|based on (?:this|the above|these)|(?:has|must|got|gotta)(?: to)? be\b"
     r"|(?:final |correct )?(?:result|answer|conclusion|verdict|decision|recommendation|choice)(?:\*\*)?:(?:\*\*)?)"
 )
 _HEADED = re.compile(
-    r"(?:^|\n)[ \t]*(?:#{1,6} |\*\*|\d\. )?[^\n.]{0,30}\b(?:conclu\w+|answer|result|recommendation|verdict"
+    r"[ \t]*(?:#{1,6} |\*\*|\d\. )?[^\n.]{0,30}\b(?:conclu\w+|answer|result|recommendation|verdict"
     r"|summary|final"
     r"|diagnosis|decision|takeaway|next step|fazit|conclusión|conclusão|réponse|antwort|ответ|вывод)\b[^\n.]{0,24}"
     r"(?:\*\*)?[:.]?(?:\*\*)?\s*\Z"
 )
+
+
+def _is_headed(lower: str, start: int) -> bool:
+    """Whether a heading stands right before that asks for a conclusion."""
+    stop = start
+    while stop and lower[stop - 1].isspace():
+        stop -= 1
+    begin = lower.rfind("\n", 0, stop) + 1
+    return 0 < stop - begin <= _LINE and _HEADED.match(lower, begin, stop) is not None
 
 
 def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], several: bool) -> Sentence:
@@ -135,10 +145,10 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
     denied: set[str] = set()
     marked: set[str] = set()
     opening = _OPENS.match(lower, start)
-    concludes = _HEADED.search(lower, max(0, start - 80), start) is not None
+    concludes = _is_headed(lower, start)
     plain = open_ = says = False
     last = start
-    asks = asks or _EAST_OPEN.search(lower, start, end) is not None
+    asks = asks or (not lower.isascii() and _EAST_OPEN.search(lower, start, end) is not None)
     others = _OTHERS_SAY.search(lower, start, end)
     anaphor = _THE_ONE.search(lower, start, end)
     turns = [place for place, word in words if word in _TURNS]
