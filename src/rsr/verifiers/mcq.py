@@ -25,7 +25,16 @@ from msgspec.structs import replace
 from rsr.completions import encodable
 from rsr.types import Reason, Verdict
 from rsr.verifiers.mcq_beside import After
-from rsr.verifiers.mcq_ending import last_label, left_open, pointed, remaining, told, under_label, without_aside
+from rsr.verifiers.mcq_ending import (
+    last_label,
+    left_open,
+    pointed,
+    remaining,
+    told,
+    under_label,
+    without_aside,
+    yes_or_no,
+)
 from rsr.verifiers.mcq_fields import field
 from rsr.verifiers.mcq_lines import Line, begins_list, lines
 from rsr.verifiers.mcq_mentions import Mention, Question, foreign, mentions, prepare
@@ -108,6 +117,8 @@ def choose(question: Question, text: str) -> frozenset[str]:
     chosen, reads, rows = _committed(question, text, lower, 0)
     if chosen is not None:
         return chosen
+    if reads and reads[-1].mention.either and reads[-1].before.kinds & Kind.NOUN:
+        return frozenset()  # "So the answer could be A or B."
     last_line = text.rfind("\n") + 1
     labelled = any(one.before.line and one.mention.start >= last_line and not one.mention.text for one in reads)
     value = said(question, text) if question.options and not labelled else None
@@ -123,7 +134,7 @@ def choose(question: Question, text: str) -> frozenset[str]:
         or last_label(question, text, reads)
         or pointed(question, text)
     )
-    ending = ending or remaining(question, text, reads)
+    ending = ending or yes_or_no(question, lower) or remaining(question, text, reads)
     shorter = text if ending else without_aside(text, lower)
     if len(shorter) < len(text) and (ending := choose(question, shorter)):
         return ending
@@ -154,7 +165,7 @@ def _committed(
         chosen = frozenset()
     elif (
         cut
-        and len(text) > 300
+        and len(text) > 100
         and any(
             one.mention.text and one.mention.end == firm[-1][1] and not one.before.kinds & Kind.NOUN for one in reads
         )
@@ -169,7 +180,7 @@ def _committed(
 
 _WAVERS = re.compile(r"\b(?:wait|hmm+|hold on|let me (?:re|check))")
 _SO_THEN = re.compile(
-    r"(?:[.!?:\n][\s*]{1,3}|, and )(?:(?:hmm+,? |no,? )?wait|actually|no,|hmm|sorry|oops|correction"
+    r"(?:[.!?:\n][\s*]{1,3}|, and )(?:(?:hmm+,? |no,? )?wait|actually|no,|hmm|edit|sorry|oops|correction"
     r"|in other words|for (?:this|that|these|those) reasons?|so|thus|therefore|hence"
     r"|consequently|in conclusion|the corrected answer|por (?:lo )?tanto|also|donc|quindi)\b"
 )
@@ -322,6 +333,7 @@ def _mixed(text: str, at: int) -> bool:
     return "|" in row and any(tick in row for tick in "✅✓✔☑") and any(cross in row for cross in "❌✗✘✖✕")
 
 
+_CONCLUDES = re.compile(r"(?:[Ss]o|[Tt]hus|[Tt]herefore|[Hh]ence|故|所以|因此|答案)[^.\n]{0,8}\\(?:boxed|fbox)\{\Z")
 _FORMULA = re.compile(r"\d|\\(?!text)")
 
 
@@ -338,7 +350,8 @@ def _boxed(question: Question, text: str, named: Sequence[Mention]) -> list[_Fir
             continue
         hedged = not value and any(one.either or one.clash for one in inside)
         hedged = hedged or (len(labels) > 1 and not question.several)
-        found.append(_Firm((start, end, labels, hedged, False)))
+        corrects = _CONCLUDES.search(text, max(0, start - 24), start) is not None
+        found.append(_Firm((start, end, labels, hedged, corrects)))
     return found
 
 

@@ -108,7 +108,8 @@ class _Clause:
         self.unsure = (
             self.unsure
             or (self.modal and word in _SEEMS)
-            or (word == "about" and not self._one.label)
+            or (word == "about" and last == "all")
+            or (word == "to" and last == "need" and not WORDS.get(following, 0) & Kind.VERB)
             or (word == "my" and not _is_answer(following))
             or (word, following) in _UNSURE_PAIRS
         )

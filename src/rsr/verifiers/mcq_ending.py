@@ -140,7 +140,8 @@ _STOPS = (".", "!", "。", ")", "*", '"')
 
 def told(question: Question, text: str, lower: str, reads: Sequence[Read]) -> frozenset[str]:
     """What the sentences of a text come to, options in other words among them."""
-    if left_open(question, lower, max(0, len(lower) - 250)):
+    end = max(0, len(lower) - 250)
+    if left_open(question, lower, end) or _ASKS_BACK.search(lower, end):
         return frozenset()
     named = [_named(one, lower) for one in reads if not one.mention.clash]
     if all(one.mention.text for one in reads):
@@ -154,7 +155,7 @@ def told(question: Question, text: str, lower: str, reads: Sequence[Read]) -> fr
     for start, end, label in values(question.options, text, taken):
         gives = _GIVES.search(lower, max(0, start - 12), start) is not None
         named.append(Named(start, end, frozenset([label]), plain=gives))
-    return concluding(text, lower, sorted(named), question.several)
+    return concluding(question.labels, text, lower, sorted(named), question.several)
 
 
 def _other_label(text: str, reads: Sequence[Read], start: int, label: str) -> bool:
@@ -165,10 +166,20 @@ def _other_label(text: str, reads: Sequence[Read], start: int, label: str) -> bo
 
 
 _SMALL = re.compile(
-    r"(?:\b(?:answer|choice|option|letter)(?: is|:)? |\b(?:proposition|odpověď|respuesta|resposta|antwort"
+    r"(?:\A|\b(?:answer|choice|option|letter)(?: is|:)? |\b(?:proposition|odpověď|respuesta|resposta|antwort"
     r"|réponse) (?:\w{1,3} )?"
     r"|(?<=[.!?] )|\b(?:je|est|is|es|é|ist) )([a-j])(?:\)[.,;:!]?(?=\s|\Z)|[.,;:!](?=\s|\Z)(?<!a[.,;:!]))"
 )
+
+
+_YES_NO = re.compile(r"[*_\"'“]{0,3}(yes|no|true|false)\b[*_\"'”]{0,3}[,.!:;—–-]")
+
+
+def yes_or_no(question: Question, lower: str) -> frozenset[str]:
+    """The option that is the word with which a text begins: "No, since 91 = 7 x 13."."""
+    found = _YES_NO.match(lower)
+    own = [label for label, text in question.texts.items() if found and text == found[1]]
+    return frozenset(own) if len(own) == 1 else frozenset()
 
 
 def _small(question: Question, text: str) -> list[Named]:
@@ -211,6 +222,10 @@ def _as_answer(one: Read, lower: str) -> bool:
     )
 
 
+_ASKS_BACK = re.compile(
+    r"\bstuck between\b|\bopen question\b|\bdepending on (?:which|how|what|who|whether)\b"
+    r"|\b(?:could|can) you (?:please )?(?:paste|share|provide|send|clarify)\b|\bplease (?:paste|share|provide|send)\b"
+)
 _UNDECIDED = re.compile(
     r"\b(?:can['’]?t|cannot|can not|couldn['’]t|unable to|impossible to|(?:isn['’]t|not) possible to|no way to"
     r"|hard to|difficult"

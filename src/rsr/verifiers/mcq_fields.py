@@ -40,11 +40,7 @@ _MOST = 20
 
 def field(question: Question, text: str) -> frozenset[str]:
     """The label that the last field of a text gives; empty: there is none, or it can't be read."""
-    if (
-        "☐" in text
-        and (ticked := _TICKED.findall(text))
-        and len(_EMPTY.findall(text)) + len(ticked) == len(question.labels)
-    ):
+    if "☐" in text and (ticked := _TICKED.findall(text)) and len(_EMPTY.findall(text)) > 1:
         labels = frozenset(ticked) & question.labels
         return labels if len(labels) == 1 or question.several else frozenset()
     if text.endswith((">", "/>")) and (tags := _ATTRIBUTE.findall(text)):

@@ -54,6 +54,8 @@ _ROWS: list[_Row] = [
     *((word, None, None, 0) for word in ("point", "points")),  # "the lowest point"
     ("does", None, {"", ",", *ENDS}, WORDS["does"]),
     ("does", None, None, Kind.FILL),
+    ("odd", None, {"one"}, Kind.NOUN),
+    ("out", {"one"}, {"is", "was", ":", "must"}, Kind.FILL),  # "the odd one out is"
     ("says", {"this", "that", "it"}, None, Kind.FILL),
 ]
 _IN_PLACE: dict[str, list[tuple[set[str] | None, set[str] | None, int]]] = {}

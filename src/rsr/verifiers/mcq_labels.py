@@ -65,7 +65,8 @@ _BEHIND = (
 )
 _NTH = ("first", "second", "third", "fourth", "fifth", "sixth", "last")
 _ORDINAL = re.compile(  # begins with plain letters, which makes the search fast
-    rf"the(?<!\wthe)(?<!then the) ({'|'.join(_NTH)}) (?:answer )?(?:option|alternative|one|choice|of the options)\b"
+    rf"the(?<!\wthe)(?<!then the) ({'|'.join(_NTH)}) (?:answer )?(?:option|alternative|one|choice|entry"
+    rf"|candidate|of the options)\b"
     r"(?! (?:of|in|to|that|which|who|we|i)\b)"
 )
 

@@ -35,6 +35,8 @@ class Wording(NamedTuple):
     """The weight that names it."""
     reach: int
     """Words that its own may be apart from the first to the last."""
+    names: frozenset[str]
+    """Words that name it alone: a name, such as Chargaff."""
     probes: tuple[tuple[str, float], ...]
     """What a text in lower case must hold, at least, to name it, and what each counts."""
 
@@ -56,8 +58,9 @@ def wordings(options: tuple[tuple[str, str], ...]) -> tuple[Wording, ...]:
     """The options as weighted words: 1 for one that no other option has, less for the others."""
     stems = {label: [stem(word) for word in _WORD.findall(text)] for label, text in options}
     found = []
-    for label, own in stems.items():
-        if _FORMULA.search(dict(options)[label]):
+    for label, text in options:
+        own = stems[label]
+        if _FORMULA.search(text):
             continue
         numbers = not any(word.isalpha() for word in own)
         if numbers and len(own) < 2:
@@ -67,8 +70,11 @@ def wordings(options: tuple[tuple[str, str], ...]) -> tuple[Wording, ...]:
         weights = {word: 0.25 if word in others else 1.0 for word in content}
         if any(weight == 1.0 for weight in weights.values()):
             share = 1.0 if numbers else _SHARE
+            names = frozenset(
+                stem(word) for at, word in enumerate(_WORD.findall(text)) if at and word[0].isupper() and len(word) > 3
+            )
             probes = tuple((word[:-1] if word.endswith("y") else word, weight) for word, weight in weights.items())
-            found.append(Wording(label, weights, share * sum(weights.values()), 2 * len(content) + 4, probes))
+            found.append(Wording(label, weights, share * sum(weights.values()), 2 * len(content) + 4, names, probes))
     return tuple(found)
 
 
@@ -93,8 +99,10 @@ def paraphrases(
             seen = {words[to][2] for to in inside}
             weight = sum(wording.weights[word] for word in seen)
             named = any(wording.weights[word] == 1.0 for word in seen)
+            start, end = words[at][0], words[inside[-1]][1]
+            if len(seen) == 1 < len(wording.weights) and not seen & wording.names:
+                named = named and _OPTION.match(lower, end) is not None  # "the dropout option"
             if named and weight >= wording.least:
-                start, end = words[at][0], words[inside[-1]][1]
                 done = inside[-1]
                 if not any(start < stop and begin < end for begin, stop in taken):
                     found.append((start, end, wording.label))
@@ -115,6 +123,7 @@ def _apart(text: str, start: int, end: int) -> bool:
     return start < end and bool(_BREAK.search(text, start, end))
 
 
+_OPTION = re.compile(r"[\"'”’*]{0,3} (?:option|choice|answer|one)\b")
 _BREAK = re.compile(r"[.!?;:](?=\s)|\n|[。！？]")
 
 _VALUE = re.compile(

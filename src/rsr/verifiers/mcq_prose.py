@@ -38,11 +38,12 @@ class Sentence(NamedTuple):
 
 
 _STOP = re.compile(
-    r"(?:(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\bDr)(?<!\bSt)[.!?;](?=[\s\"'”’)*_]|\Z)|[。!?।])[\"'”’)*_]*|\n"
+    r"(?:(?<!\be\.g)(?<!\bi\.e)(?<!\bvs)(?<!\bDr)(?<!\bSt)(?<!\bProf)(?<!\bMr)(?<!\bMrs)(?<!\bMs)[.!?;](?=[\s\"'”’)*_]|\Z)|[。!?।])[\"'”’)*_]*|\n"
 )
 _INITIAL = re.compile(r"(?<![\w'’-])[A-Z]\.\Z")
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|\d+|[,;:()—–=≈→]|->|=>|\s-\s|\*\*")
 
+_LEAD = 120
 _SHORT = 200
 """A longer text that stops within a sentence was cut off."""
 _SIGNED = re.compile(r",\n[A-Z]\w+(?: [A-Z]\w+)?\Z")
@@ -53,7 +54,7 @@ _WIDE = 400
 _ITEM = re.compile(r"\s*(?:[-*•+]\s|\d{1,2}[.)]\s|\(?[A-Z][).:]\s|\|)")
 
 
-def concluding(text: str, lower: str, named: Sequence[Named], several: bool) -> frozenset[str]:
+def concluding(labels: frozenset[str], text: str, lower: str, named: Sequence[Named], several: bool) -> frozenset[str]:
     """The options that the sentences come to; empty: none, or they don't tell which."""
     if len(named) > _HEAD + _TAIL:
         named = [*named[:_HEAD], *named[-_TAIL:]]
@@ -67,6 +68,9 @@ def concluding(text: str, lower: str, named: Sequence[Named], several: bool) -> 
     if not holding or (cut and not (holding[-1].says and holding[-1].end == len(text) and text[-1].isalnum())):
         return frozenset()  # it names none, or was cut off
     last = holding[-1]
+    concluded = frozenset().union(*(one.held for one in holding if one.concludes))
+    if len(concluded) > 2 and concluded >= labels:
+        return frozenset()  # each of them is called the answer
     if last.open or (not last.concludes and not last.marked and found[-1].open):
         return frozenset()
     choice = last.marked if len(last.marked) == 1 and not several else last.held
@@ -80,8 +84,11 @@ def concluding(text: str, lower: str, named: Sequence[Named], several: bool) -> 
     if last.concludes or ((not others or others <= denied) and (last.plain or denied - choice)):
         return choice
     final = text.find("\n", last.end) < 0 and not _ITEM.match(text, last.start)
-    if before and not (final and last.marked):
+    lead = before and before[-1].start < max(_LEAD, len(text) // 4)
+    if before and (lead or not final or not (last.marked or last.ends)):
         return before[-1].held
+    if choice & denied and not last.marked:
+        return frozenset()
     return choice if final and last.ends and (others or denied - choice) else frozenset()
 
 
@@ -151,6 +158,8 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
     asks = asks or (not lower.isascii() and _EAST_OPEN.search(lower, start, end) is not None)
     others = _OTHERS_SAY.search(lower, start, end)
     anaphor = _THE_ONE.search(lower, start, end)
+    called = [WORDS.get(word, 0) & _LABELS for _, word in words if word != NAME and word[0].isalpha()]
+    bare = end == len(lower) and bool(called) and all(called)  # "Alternativa B"
     turns = [place for place, word in words if word in _TURNS]
     for one in named:
         polarity, cue = polarity_of(lower, words, one)
@@ -158,7 +167,7 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
             polarity = 0
         if anaphor and len(named) == 1:
             polarity, cue = 1, True
-        given = _is_given(lower, one, several) if one.label else _is_last(lower, one)
+        given = bare or (_is_given(lower, one, several) if one.label else _is_last(lower, one))
         cue, says = cue or given, says or given
         if polarity > 0 and cue and held and any(last < turn < one.start - _TURN for turn in turns):
             held.clear()  # "It looks like X, but the bands make it Y."
@@ -225,7 +234,7 @@ _ALONE = re.compile(r"[\s$*_(\"'“]{0,6}(?:\\[a-z]{4,8}\{)?[(*]{0,3}\w[)*\"'”
 
 def _sentence(lower: str, at: int) -> int:
     """Where the sentence of a place begins, roughly."""
-    return max(lower.rfind(mark, 0, at) + len(mark) for mark in (". ", "? ", "! ", "\n", ".\n"))
+    return max(lower.rfind(mark, 0, at) + len(mark) for mark in (". ", "? ", "! ", "; ", "\n", "。"))
 
 
 _IS_BOLD = re.compile(r"\b(?:is|are|was|were|be)(?: (?:an?|the))? \*\*\Z")
@@ -297,6 +306,9 @@ def _stands_alone(lower: str, one: Named) -> bool:
         return True
     bracketed = lower[one.start - 1 : one.start] in ("(", "*", "[")
     return (word in WORDS or word in CUES or word == "down") and (bracketed or word not in _NO_LABELS_BEHIND)
+
+
+_LABELS = Kind.LABEL | Kind.NOUN
 
 
 def _fills(word: str) -> bool:

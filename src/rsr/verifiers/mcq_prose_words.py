@@ -16,8 +16,8 @@ _LISTS = {
     """,
     "UNSURE": """
         asks assuming consider depends doubt either example eğer form i've if imagine initially it'd least let let's
-        maybe need next nếu perhaps possibly question says si suppose supposing thought torn unless unsure visit
-        wenn whether worst если
+        maybe next nếu perhaps possibly question says si suppose supposing thought torn unless unsure visit wenn
+        whether worst если
     """,
     "MODAL": """
         can could may might
@@ -40,12 +40,13 @@ _LISTS = {
         not only out ruled sbagliata second too unlikely wasn't won't would wouldn't wrong неверно
     """,
     "CUES": """
-        accordingly ainsi alors also amounts answer asked assim best bleibt called caused choose comes conclude
-        concluded conclusion consequently correct corrected daarom daher damit described describes deshalb
+        accordingly ainsi alors also altogether amounts answer asked assim best bleibt called caused choose comes
+        conclude concluded conclusion consequently correct corrected daarom daher damit described describes deshalb
         dolayısıyla donc dunque dus entonces equals ergo final finally fit fits folglich hence jadi known leaves
-        leaving left logo luego makes match matches must needed only overall perciò pick portanto prints put
+        leaving left logo luego makes match matches must needed overall perciò pick portanto prints put putting
         qualifies quindi reason reasons remaining remains reste result select settle settling so stay summary
-        survives therefore thus tick totals vậy want wanted więc zatem значит итак поэтому следовательно
+        summing survives take therefore thus tick together totals vậy want wanted więc zatem значит итак поэтому
+        следовательно
     """,
 }
 

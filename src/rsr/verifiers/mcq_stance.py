@@ -88,6 +88,8 @@ def _stance(mention: Mention, front: Before, behind: After, lower: str, floor: i
         return _FIRM  # "Checking option B: 15 works."
     if kinds & Kind.MATCH and lower.find("would instead", max(floor, start - 60), start) >= 0:
         return _NONE  # "That would instead correspond to option D."
+    if kinds & Kind.WOULD and not kinds & Kind.VERB and _IF.search(lower, max(0, start - 300), start):
+        return _NONE  # "If the scope were open, ..., the choice would be B."
     if kinds & Kind.WOULD and kinds & Kind.VERB and _WOULD_BE.search(lower, max(0, start - 40), start):
         return _NONE  # "..., which would be picking C."
     if front.quoted or kinds & _UNREAL or front.outer & _OUTER:
@@ -122,9 +124,13 @@ _CALLED_GOOD = re.compile(
     r"\b(?:correct\w*|right|answers?|choice|option|best|true|valid|fits?|matches|match|remains|works|stands"
     r"|holds|only|is what|winner|closest)\b|[✅✓✔☑]"
 )
+_IF = re.compile(r"(?:\A|[.!?\n])[\s*(>-]{0,6}(?:if|were|had|unless|suppose|in case)\b[^.!?\n]{0,280}\Z")
 _WOULD_BE = re.compile(r"\b(?:which|that) would (?:be|mean) \w+ing (?:option |choice )?[(*]{0,3}\Z")
 _WOULD = re.compile(r"[)*\"'”]{0,3} would\b")
-_UNREAL_IF = re.compile(r"(?:[.:;\n] ?|, )(?:had|were|if|under|with) [^.\n]{1,160}\Z")
+_UNREAL_IF = re.compile(
+    r"(?:[.:;\n] ?|, )(?:had|were|if|under|with) [^.\n]{1,160}\Z|\([^()\n]{1,160}\Z"
+    r"|\b(?:otherwise|in that case)\b[^.\n]{1,160}\Z"
+)
 _DENIES = Kind.NO | Kind.BAD
 _NOT_LOOK = ~(Kind.LOOK | Kind.FILL | Kind.LABEL)
 
