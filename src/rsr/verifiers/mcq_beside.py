@@ -315,11 +315,13 @@ def _bracket(tokens: Sequence[str], at: int) -> tuple[int, After | None]:
 
 
 def _at_once(tokens: Sequence[str], at: int) -> After | None:
-    """What a phrase says whole: "nor", "is what I'd pick", "is the only one that"."""
+    """What a phrase says whole: "nor", "can go", "is what I'd pick", "is the only one that"."""
     if tokens[at] in ("is", "are", "was") and tokens[at + 1 : at + 3] == ["the", "only"]:
         return After.MORE if _FAULTS.intersection(tokens[at:]) else After.GOOD
     if tokens[at] == "nor":
         return After.END
+    if tokens[at : at + 2] == ["can", "go"]:
+        return After.BAD
     if tokens[at + 1 : at + 2] == ["what"] and not {"i", "i'd", "i'll"}.isdisjoint(tokens[at + 2 : at + 3]):
         return After.GOOD  # "C is what I'd pick"
     return None

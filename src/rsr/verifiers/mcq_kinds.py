@@ -52,6 +52,7 @@ _ROWS: list[_Row] = [
     *((word, {"who"}, None, Kind.DOUBT) for word in _CHOOSE),  # "those who choose C"
     *((word, None, _TOWARD, WORDS[word]) for word in ("point", "points")),
     *((word, None, None, 0) for word in ("point", "points")),  # "the lowest point"
+    ("one", {"by"}, None, 0),
     ("does", None, {"", ",", *ENDS}, WORDS["does"]),
     ("does", None, None, Kind.FILL),
     ("odd", None, {"one"}, Kind.NOUN),

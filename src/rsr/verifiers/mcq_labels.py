@@ -59,16 +59,20 @@ class Patterns(NamedTuple):
     """In lower case; None: they have none."""
 
 
+_SUM = r"|\s?[=+]\s?(?:\d|\w\b)"
 _BEHIND = (
     rf"(?![{WORD}^#%°²³]|_[{WORD}{{]|\+\+|\.\s?[A-Z]\.|['’](?!d[ıiuü]r)[A-Za-z]|-[A-Za-z0-9]|[.,]\d"
-    rf"|[–—][A-Z](?![A-Za-z])|\|[A-Z]\b|\.[A-Za-z]\.|\.[a-z]|\s?[=+]\s?(?:\d|\w\b))"
+    rf"|[–—][A-Z](?![A-Za-z])|\|[A-Z]\b|\.[A-Za-z]\.|\.[a-z]{_SUM})"
 )
 _NTH = ("first", "second", "third", "fourth", "fifth", "sixth", "last")
 _ORDINAL = re.compile(  # begins with plain letters, which makes the search fast
     rf"the(?<!\wthe)(?<!then the) ({'|'.join(_NTH)}) (?:answer )?(?:option|alternative|one|choice|entry"
     rf"|candidate|of the options)\b"
     r"(?! (?:of|in|to|that|which|who|we|i)\b)"
+    rf"|the(?<!\wthe) ({'|'.join(_NTH)})(?= is (?:the )?(?:right|correct)\b)|option number (one|two|three|four"
+    rf"|five|six)\b"
 )
+_NUMBERS = ("one", "two", "three", "four", "five", "six")
 
 
 def ordinals(lower: str, options: Collection[str]) -> list[tuple[int, int, str]]:
@@ -78,10 +82,11 @@ def ordinals(lower: str, options: Collection[str]) -> list[tuple[int, int, str]]
     """
     found = []
     for match in _ORDINAL.finditer(lower):
-        if match[1] == "last" and not options:
+        word = match[1] or match[2]
+        if word == "last" and not options:
             continue
         order = tuple(options or "ABCDE")
-        place = len(order) - 1 if match[1] == "last" else _NTH.index(match[1])
+        place = _NUMBERS.index(match[3]) if match[3] else len(order) - 1 if word == "last" else _NTH.index(word)
         if place < len(order):
             found.append((match.start(), match.end(), order[place]))
     return found
@@ -102,7 +107,7 @@ def patterns(labels: frozenset[str], several: bool, small: bool) -> Patterns:
         return Patterns(_other(others, letters), None)
     word = rf"(?<![{WORD}°\\+&])(?<![{WORD}]['’._-])[{letters}]{{1,{len(letters)}}}"
     one = rf"[{letters}](?<![{WORD}°\\+&].)(?<![{WORD}]['’._–—-].)"
-    alone = (word if several else one) + _BEHIND
+    alone = word + _BEHIND.replace(_SUM, "") if several else one + _BEHIND  # "A + B + D" names three of several
     lower = letters.lower()
     spoken = "".join(letter for letter in lower if letter not in "aeiouy")
     if small and spoken:

@@ -263,6 +263,8 @@ def _paired(
         if place not in starts and (article := _ARTICLE.match(text, place)):
             place = article.end()
         beside = starts.get(place) if link else None
+        if link and "\n" in link[0] and "-" in link[0]:
+            beside = None  # a list begins below
         if link is None or beside is None or (text[one.start - 1] == "(" and one.start - 2 in ends and "." in link[0]):
             waiting.append(one)  # of "Mars (B). Venus ..." the label belongs to what is before it
             continue

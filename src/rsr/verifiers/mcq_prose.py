@@ -153,7 +153,7 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
     marked: set[str] = set()
     opening = _OPENS.match(lower, start)
     concludes = _is_headed(lower, start)
-    plain = open_ = says = False
+    plain = open_ = says = named_by_text = False
     last = start
     asks = asks or (not lower.isascii() and _EAST_OPEN.search(lower, start, end) is not None)
     others = _OTHERS_SAY.search(lower, start, end)
@@ -177,6 +177,7 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
             denied |= one.labels
         elif polarity > 0 and not asks and (not one.label or ((cue or concludes) and _stands_alone(lower, one))):
             held |= one.labels
+            named_by_text = not one.label
             concludes = concludes or cue or (opening is not None and one.start - opening.end() < _CLOSE)
             if text[one.start - 2 : one.start] == "**":
                 marked |= one.labels
@@ -184,7 +185,8 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
                     _IS_BOLD.search(lower, start, one.start) is not None and not _ITEM.match(text, start)
                 )
             plain = plain or one.plain or bool(marked)
-    if any(one.label and not one.labels & held and not one.labels & denied for one in named) and not several and held:
+    beside = any(one.label and not one.labels & held and not one.labels & denied for one in named)
+    if held and beside and named_by_text and not several:
         held.clear()  # "Option C refers to Mars."
     ends = bool(marked) or lower[last:end].lstrip(" *_`\"'”’)]\n")[:1] in ("", *",.;!(–—")
     line = text[text.rfind("\n", 0, start) + 1 : end].strip()
