@@ -219,12 +219,15 @@ def _starts_list(question: Question, above: str, labels: frozenset[str]) -> bool
     return above.endswith((":", ":**", "?", "：")) and min(question.labels) in labels
 
 
+_BETWEEN_WORDS = re.compile(r"[\s,#*_:<>()\[\]{}`|/\\-]+")
+
+
 def _heading(lower: str, start: int) -> bool:
     """Whether the line above asks for the answer: "### Final answer", "Answer:"."""
     if not start:
         return False
     above = lower[max(0, start - 120) : start].rstrip().rpartition("\n")[2]
-    words = [word for word in re.split(r"[\s,#*_:<>()\[\]{}`|/\\-]+", above) if word]
+    words = [word for word in _BETWEEN_WORDS.split(above) if word]
     kinds = [WORDS.get(word, 0) for word in words]
     if not words or not all(kinds) or len(words) > 9:
         return False

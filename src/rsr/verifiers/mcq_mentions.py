@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -71,11 +72,16 @@ def prepare(reference: frozenset[str], options: Options, unknown: frozenset[str]
     ordered = tuple(sorted(needles, key=lambda pair: (-len(pair[0]), pair)))
     several = len(reference) > 1
     looks = patterns(labels, several, small)
-    numbers = any(char.isdigit() for text in options.values() for char in text)
-    own = {label: frozenset((label,)) for label in labels}
-    endings = frozenset(text[-1] for text in texts.values())
-    order = tuple(sorted(labels, key=lambda label: (len(label), label)))
+    numbers = any(any(map(str.isdigit, text)) for text in options.values())
+    order, own = _arranged(labels)
+    endings = frozenset([text[-1] for text in texts.values()])
     return Question(reference, options, labels, several, texts, ordered, looks, numbers, order, own, endings)
+
+
+@lru_cache(maxsize=64)
+def _arranged(labels: frozenset[str]) -> tuple[tuple[str, ...], dict[str, frozenset[str]]]:
+    order = tuple(sorted(labels, key=lambda label: (len(label), label)))
+    return order, {label: frozenset((label,)) for label in order}
 
 
 _TO_TEXT = re.compile(
@@ -317,6 +323,7 @@ def _joined(text: str, found: list[Mention]) -> list[Mention]:
 
 _MARK = re.compile(r"[*_`\"'”’}]{0,4}(?:(?P<mark>[:.)\]–—-])|,? i\.e\.)?[ \t*_`\"'“]{0,4}")
 _RUN = re.compile(r"[^\W_]+")
+_CLAUSE_END = re.compile(r"[.,;] ")
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|because|since|as|it['’]?s|this|that|i)\b")
 
 
@@ -346,6 +353,6 @@ def foreign(question: Question, text: str, lower: str, mention: Mention, begins:
         return True  # "C. elegans"
     if line.startswith(("the ", "this ")) and len(words) > 2:
         return False
-    said = re.split(r"[.,;] ", line)[0]
+    said = _CLAUSE_END.split(line, 1)[0]
     words = _RUN.findall(said)
     return len(words) <= 4 and not all(word in WORDS for word in words) and not _VERB.search(said)
