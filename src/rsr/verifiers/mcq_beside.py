@@ -28,8 +28,6 @@ _MEANS = ~(Kind.FILL | Kind.ADV)
 _NO_LABEL = ~(Kind.LABEL | Kind.FILL)
 _BEHIND_COMMA = Kind.IF | Kind.WHY
 _FIRST_PERSON = frozenset(("i", "my", "we", "our", "me"))
-
-
 _FORCED = re.compile(
     r"\bif (?:i(?:'m| am| had| have| must| were| was| absolutely| really)*)? ?(?:(?:forced|pressed|pushed"
     r"|made)(?= to|,) ?)?"
@@ -47,8 +45,6 @@ _KEY = re.compile(r"[{,]\s*\"([\w -]+)\"\s*:\s*\[?\s*\"\Z")
 _QUOTE_ENDS = re.compile(r"[^\"'”’\n]{0,12}[\"'”’]\s+[a-z]")
 _PARTLY = frozenset(("at", "in", "under", "when", "for", "if", "only", "until"))
 _NUMBERS = frozenset(("q", "qn", "question", "problem"))
-
-
 _ELLIPSIS = re.compile(r"\.{3}[ *_(\[]{0,8}\Z")
 
 
@@ -254,7 +250,13 @@ def after(lower: str, end: int) -> After:
     end = closed.end() if closed else end
     if end < len(lower) and lower[end] > "⺀" and (east := EAST_BEHIND.match(lower, end)):
         return After[east.lastgroup.upper()] if east.lastgroup else After.MORE
-    if lower.startswith(" ", end) and (said := _first_word(lower, end)):
+    sign = lower[end : end + 1]
+    if sign in "!;\n":  # or nothing
+        return After.END
+    if sign == ".":
+        following = TOKEN.search(lower, end + 1, end + _WINDOW)
+        return After.TEXT if following and following[0] not in ENDS else After.END  # "C. It is red"
+    if sign == " " and (said := _first_word(lower, end)):
         return said
     tokens = TOKEN.findall(lower, end, end + _WINDOW)
     at, text, comma = 0, False, False

@@ -41,8 +41,8 @@ def family(label: str) -> frozenset[str]:
 class Small(NamedTuple):
     """How labels look in lower case."""
 
-    ends: re.Pattern[str]
-    """Without one of these a text has nothing for `marked` and `last`: cheaper than they are."""
+    may_be: re.Pattern[str]
+    """A text without one has nothing for the others: cheaper than they are."""
     marked: re.Pattern[str]
     """In brackets or quotes, or where a line ends."""
     named: re.Pattern[str]
@@ -118,7 +118,7 @@ def patterns(labels: frozenset[str], several: bool, small: bool) -> Patterns:
 @lru_cache(maxsize=64)
 def _small(letters: str) -> Small:
     return Small(
-        re.compile(rf"[{letters}](?=[)\].:*`\"'”}}$]|\s*(?:\Z|\n))(?<![{WORD}].)"),
+        re.compile(rf"[{letters}](?<![{WORD}].)(?:(?=[)\].:*`\"'”}}$]|\s*(?:\Z|\n))|(?<=(?i:option|choice|answer) .))"),
         re.compile(rf"[(\[{{*`\"'“$:\n=] ?([{letters}])(?=[)\].:*`\"'”}}$]|\s*\Z|\s*\n)(?<![{WORD}][*'`].)"),
         re.compile(rf" ([{letters}])(?![{WORD}'’])"),
         re.compile(

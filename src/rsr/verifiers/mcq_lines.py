@@ -46,6 +46,8 @@ _INLINE = re.compile(
 def lines(question: Question, text: str, lower: str, reads: Sequence[Read]) -> list[Line]:
     """The lines that give an answer, by position; none where several are a list without a mark."""
     rows = [one for one in reads if one.before.line and (one.after is not After.MORE or _in_table(text, one))]
+    if not rows:
+        return []
     if question.several and len(rows) > 1 and len(rows) == len(text.splitlines()):
         labels = frozenset().union(*(row.mention.labels for row in rows if row.stance > Stance.NONE))
         marked = any(_YES.search(_around(text, row)) or _NO.search(_around(text, row)) for row in rows)
@@ -53,7 +55,7 @@ def lines(question: Question, text: str, lower: str, reads: Sequence[Read]) -> l
             return [Line(0, len(text), labels, any(row.mention.clash for row in rows), False)]
     if question.several and (headed := _headed_list(text, lower, rows)):
         return [headed]
-    places = [one.mention.start for one in reads if not one.mention.text] if rows else []
+    places = [one.mention.start for one in reads if not one.mention.text]
     verdicts = [match for at in places if (match := _INLINE.match(text, at))]
     if len({match[1] for match in verdicts}) > 1:
         good = frozenset(match[1] for match in verdicts if match[2])
@@ -93,7 +95,7 @@ def _in_table(text: str, one: Read) -> bool:
 
 def _runs(question: Question, text: str, rows: Sequence[Read]) -> list[list[Read]]:
     """Rows that follow one another in the order of the labels."""
-    order = sorted(question.labels, key=lambda label: (len(label), label))
+    order = question.order
     runs: list[list[Read]] = []
     for one in rows:
         label = order.index(min(one.mention.labels)) if len(one.mention.labels) == 1 else -2
@@ -115,11 +117,14 @@ def _same_shape(text: str, first: Read, second: Read) -> bool:
 
 def begins_list(question: Question, text: str, reads: Sequence[Read], at: int) -> bool:
     """Whether a label with its text is the first of a list that goes on: "The answer is A) Rome", then "B) Oslo"."""
-    one, following = reads[at].mention, next((two for two in reads[at + 1 :] if not two.mention.text), None)
-    if following is None or len(one.labels) != 1 or (one.end == one.bare and reads[at].after is not After.TEXT):
+    one = reads[at].mention
+    if at + 1 == len(reads) or len(one.labels) != 1 or (one.end == one.bare and reads[at].after is not After.TEXT):
+        return False
+    following = next((two for two in reads[at + 1 :] if not two.mention.text), None)
+    if following is None:
         return False
     next_ = following.mention
-    order = sorted(question.labels, key=lambda label: (len(label), label))
+    order = question.order
     place = order.index(min(one.labels)) + 1
     if place >= len(order) or next_.labels != {order[place]} or following.stance is Stance.DENIED:
         return False
@@ -219,10 +224,15 @@ def _starts_list(question: Question, above: str, labels: frozenset[str]) -> bool
     return above.endswith((":", ":**", "?", "：")) and min(question.labels) in labels
 
 
+_BETWEEN_WORDS = re.compile(r"[\s,#*_:<>()\[\]{}`|/\\-]+")
+
+
 def _heading(lower: str, start: int) -> bool:
     """Whether the line above asks for the answer: "### Final answer", "Answer:"."""
+    if not start:
+        return False
     above = lower[max(0, start - 120) : start].rstrip().rpartition("\n")[2]
-    words = [word for word in re.split(r"[\s,#*_:<>()\[\]{}`|/\\-]+", above) if word]
+    words = [word for word in _BETWEEN_WORDS.split(above) if word]
     kinds = [WORDS.get(word, 0) for word in words]
     if not words or not all(kinds) or len(words) > 9:
         return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -31,6 +32,8 @@ class Question(NamedTuple):
     patterns: Patterns
     numbers: bool
     """Whether options hold numbers, which a text may compute."""
+    order: tuple[str, ...]
+    """The labels as a list has them."""
     own: dict[str, frozenset[str]]
     """Each label as a set of its own."""
     endings: frozenset[str]
@@ -72,10 +75,16 @@ def prepare(reference: frozenset[str], options: Options, unknown: frozenset[str]
     ordered = tuple(sorted(needles, key=lambda pair: (-len(pair[0]), pair)))
     several = len(reference) > 1
     looks = patterns(labels, several, small)
-    numbers = any(char.isdigit() for text in options.values() for char in text)
-    own = {label: frozenset((label,)) for label in labels}
-    endings = frozenset(text[-1] for text in texts.values())
-    return Question(reference, options, labels, several, texts, ordered, looks, numbers, own, endings)
+    numbers = any(any(map(str.isdigit, text)) for text in options.values())
+    order, own = _arranged(labels)
+    endings = frozenset([text[-1] for text in texts.values()])
+    return Question(reference, options, labels, several, texts, ordered, looks, numbers, order, own, endings)
+
+
+@lru_cache(maxsize=64)
+def _arranged(labels: frozenset[str]) -> tuple[tuple[str, ...], dict[str, frozenset[str]]]:
+    order = tuple(sorted(labels, key=lambda label: (len(label), label)))
+    return order, {label: frozenset((label,)) for label in order}
 
 
 _TO_TEXT = re.compile(
@@ -139,20 +148,17 @@ def _labels(question: Question, text: str, lower: str) -> list[Mention]:
 
 def _small(looks: Small, text: str, lower: str) -> list[tuple[int, int]]:
     """Where labels stand in lower case."""
-    found = []
-    ends = looks.ends.search(text) is not None
-    if ends:
-        found += [match.span(1) for match in looks.marked.finditer(text)]
+    if not looks.may_be.search(text):
+        return []
+    found = [match.span(1) for match in looks.marked.finditer(text)]
     for word in ("option ", "choice ", "answer "):
         at = lower.find(word)
         while at >= 0:
             match = looks.named.match(text, at + len(word) - 1)
             found += [match.span(1)] if match else []
             at = lower.find(word, at + 1)
-    if ends:
-        tail = max(0, len(text) - 30)
-        found += [match.span(1) for match in looks.last.finditer(text, tail) if tail == 0 or match.start() > tail]
-    return found
+    tail = max(0, len(text) - 30)
+    return found + [match.span(1) for match in looks.last.finditer(text, tail) if tail == 0 or match.start() > tail]
 
 
 _TICKS = frozenset("✅✓✔☑❌✗✘✖✕☐")
@@ -188,9 +194,10 @@ def _with_texts(question: Question, text: str, lower: str, labels: list[Mention]
         at, count = lower.find(needle), 0
         while at >= 0 and count < _MOST:
             end, count = at + len(needle), count + 1
-            if _edges(text, at, end, needle) and not any(start < end and at < stop for start, stop, _ in taken):
-                taken.append((at, end, frozenset([label])))
-            elif any((start, stop) == (at, end) for start, stop, _ in taken):
+            free = not taken or not any(start < end and at < stop for start, stop, _ in taken)
+            if free and _edges(text, at, end, needle):
+                taken.append((at, end, question.own[label]))
+            elif not free and any((start, stop) == (at, end) for start, stop, _ in taken):
                 taken = [
                     (start, stop, own | {label}) if (start, stop) == (at, end) else (start, stop, own)
                     for start, stop, own in taken
@@ -198,7 +205,8 @@ def _with_texts(question: Question, text: str, lower: str, labels: list[Mention]
             at = lower.find(needle, end)
     if not taken:
         return labels
-    taken.sort()
+    if len(taken) > 1:
+        taken.sort()
     return _paired(question, text, [one for one in labels if not _within(one, taken)], taken)
 
 
@@ -218,7 +226,8 @@ def _edges(text: str, start: int, end: int, needle: str) -> bool:
             return False
     if needle[-1].isdigit() and _NUMBER_AFTER.match(text, end):
         return False
-    return not (end < len(text) and _EDGE_AFTER.match(text, end) is not None and needle[-1] not in "-/")
+    ends = text.startswith((" ", "\n"), end) or needle[-1] in "-/" or end == len(text)
+    return ends or _EDGE_AFTER.match(text, end) is None
 
 
 _TEXT_BOX = re.compile(r"\\(?:boxed|fbox|text|textbf|mathbf|mathrm)\s?\{\Z")
@@ -312,12 +321,11 @@ def _joined(text: str, found: list[Mention]) -> list[Mention]:
     groups = [found[0]]
     for one in found[1:]:
         last = groups[-1]
-        link = _JOIN.match(text, last.end, one.start) if one.start - last.end < 40 else None
+        alike = last.text == one.text and one.start - last.end < 40 and one.labels.isdisjoint(last.labels)
+        link = _JOIN.match(text, last.end, one.start) if alike else None
         if link and _ALONE.match(text, one.end) and not (link["either"] or "and" in link[0]):
             link = None  # "C; A is too small"
-        if one.labels & last.labels:
-            link = None
-        if link and link.end() == one.start and last.text == one.text:
+        if link and link.end() == one.start:
             either = last.either or one.either or bool(link["either"] or link["slash"] or link["east"])
             clash = last.clash or one.clash
             groups[-1] = replace(last, end=one.end, labels=last.labels | one.labels, either=either, clash=clash)
@@ -328,6 +336,7 @@ def _joined(text: str, found: list[Mention]) -> list[Mention]:
 
 _MARK = re.compile(r"[*_`\"'”’}]{0,4}(?:(?P<mark>[:.)\]–—-])|,? i\.e\.)?[ \t*_`\"'“]{0,4}")
 _RUN = re.compile(r"[^\W_]+")
+_CLAUSE_END = re.compile(r"[.,;] ")
 _VERB = re.compile(r"\b(?:is|are|was|were|has|have|because|since|as|it['’]?s|this|that|i)\b")
 
 
@@ -336,9 +345,11 @@ def foreign(question: Question, text: str, lower: str, mention: Mention, begins:
 
     `begins`: the label is the first of its line; then "A: ..." may stand for "Answer: ...".
     """
-    own = question.texts.get(next(iter(mention.labels)), "") if len(mention.labels) == 1 else ""
-    link = _MARK.match(lower, mention.end)
-    if not own or mention.text or mention.end > mention.bare or link is None:
+    if mention.text or mention.end > mention.bare or len(mention.labels) > 1:
+        return False
+    own = question.texts.get(min(mention.labels))
+    link = _MARK.match(lower, mention.end) if own else None
+    if not own or link is None:
         return False
     if not (link["mark"] or "i.e." in link[0] or lower[mention.end - 1] == ")") or (link["mark"] == "." and not begins):
         return False
@@ -355,6 +366,6 @@ def foreign(question: Question, text: str, lower: str, mention: Mention, begins:
         return True  # "C. elegans"
     if line.startswith(("the ", "this ")) and len(words) > 2:
         return False
-    said = re.split(r"[.,;] ", line)[0]
+    said = _CLAUSE_END.split(line, 1)[0]
     words = _RUN.findall(said)
     return len(words) <= 4 and not all(word in WORDS for word in words) and not _VERB.search(said)

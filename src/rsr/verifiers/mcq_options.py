@@ -110,14 +110,19 @@ _ONE = re.compile(
 
 def _from_text(answer: str, options: Options) -> tuple[frozenset[str], Options]:
     text = unicodedata.normalize("NFKC", answer).strip().strip("$*`\"' \n")
-    box = _BOX.search(text)
+    box = _BOX.search(text) if "\\" in text else None
     if box:
         text = box[1]
     text = _MARKUP.sub("", text).strip()
     if text.startswith("[") and text.endswith("]"):
         text = text[1:-1].strip()
-    same = [label for label, option in options.items() if option and plain(option) == plain(text)]
-    if ((label := _label(text)) in options or (not options and family(label))) and (not same or len(label) < 3):
+    label = _label(text)
+    known = label in options or (not options and bool(family(label)))
+    if known and len(label) < 3:  # most references
+        return frozenset([label]), options
+    given = plain(text)
+    same = [label for label, option in options.items() if option and plain(option) == given]
+    if known and not same:
         return frozenset([label]), options
     one = _ONE.fullmatch(text)
     if one and (_label(one[1]) in options or (not options and one[1].isalpha())) and (len(text) < 2 or not same):

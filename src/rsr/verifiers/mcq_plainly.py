@@ -21,7 +21,8 @@ _PHRASE = (
     r"(?: to (?:this|the) question)?(?: is| would be| must be| should be)?(?:\*{0,2}:\*{0,2})?(?:\*\*)?[ \n]{0,3}"
     r"|i (?:would )?(?:choose|select|pick) )(?:(?:option|choice|letter) )?"
 )
-_ANSWER = rf"(?P<answer>[\s#*>]{{0,6}}+{_SO}{_PHRASE}{_LABEL}{_TEXT}\Z)"
+_ANSWER = rf"(?P<answer>[\s#*>]{{0,6}}+(?=[abcfhilmorst]){_SO}{_PHRASE}{_LABEL}{_TEXT}\Z)"
+"""The letters are those that the rest may begin with: most places are left behind at once."""
 _END = re.compile(_ANSWER, re.I)
 _LATER_END = re.compile(rf"[.!\n,](?:(?<!,)|(?= (?:so|thus|therefore|hence)\b)){_ANSWER}", re.I)
 """The same behind a sentence; it begins with a plain set of characters, which makes the search fast."""
