@@ -141,7 +141,7 @@ _STOPS = (".", "!", "。", ")", "*", '"')
 def told(question: Question, text: str, lower: str, reads: Sequence[Read]) -> frozenset[str]:
     """What the sentences of a text come to, options in other words among them."""
     end = max(0, len(lower) - 250)
-    if left_open(question, lower, end) or _ASKS_BACK.search(lower, end):
+    if left_open(question, lower, end) or _asks_back(lower, end):
         return frozenset()
     named = [_named(one, lower) for one in reads if not one.mention.clash]
     if all(one.mention.text for one in reads):
@@ -226,6 +226,23 @@ _ASKS_BACK = re.compile(
     r"\bstuck between\b|\bopen question\b|\bdepending on (?:which|how|what|who|whether)\b"
     r"|\b(?:could|can) you (?:please )?(?:paste|share|provide|send|clarify)\b|\bplease (?:paste|share|provide|send)\b"
 )
+_OPEN_WORDS = (
+    *(
+        "can't",
+        "can’t",
+        "cant",
+        "cannot",
+        "can not",
+        "couldn",
+        "unable",
+        "possible to",
+        "no way",
+        "hard to",
+        "difficult",
+    ),
+    *("defensible", "acceptable", "possible", "justifiable", "definite", "either ", "n't think", "n’t think", "enough"),
+    *("won't", "won’t", "will not", "rather not", "none of", "could "),
+)
 _UNDECIDED = re.compile(
     r"\b(?:can['’]?t|cannot|can not|couldn['’]t|unable to|impossible to|(?:isn['’]t|not) possible to|no way to"
     r"|hard to|difficult"
@@ -244,8 +261,16 @@ _UNDECIDED = re.compile(
 )
 
 
+def _asks_back(lower: str, end: int) -> bool:
+    """Whether the end of a text leaves the answer to the reader."""
+    some = any(lower.find(word, end) >= 0 for word in ("between", "question", "depending", " you ", "please"))
+    return some and _ASKS_BACK.search(lower, end) is not None
+
+
 def left_open(question: Question, lower: str, end: int) -> bool:
     """Whether what follows an answer says that there is none; not where an option says so."""
+    if not any(lower.find(word, end) >= 0 for word in _OPEN_WORDS):  # cheaper than to search
+        return False
     found = _UNDECIDED.search(lower, end)
     options = [option.lower() for option in question.options.values()] if found else []
     return found is not None and not any(_UNDECIDED.search(one) or one.startswith("none") for one in options)

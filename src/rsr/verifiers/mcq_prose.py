@@ -89,6 +89,9 @@ def concluding(labels: frozenset[str], text: str, lower: str, named: Sequence[Na
         return before[-1].held
     if choice & denied and not last.marked:
         return frozenset()
+    stated = frozenset().union(*(one.held for one in holding if one.plain and not _ITEM.match(text, one.start)))
+    if not last.plain and len(stated) == 1:
+        return stated  # "The reddish metal is copper; aluminium is used overhead."
     return choice if final and last.ends and (others or denied - choice) else frozenset()
 
 
@@ -156,8 +159,9 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
     plain = open_ = says = named_by_text = False
     last = start
     asks = asks or (not lower.isascii() and _EAST_OPEN.search(lower, start, end) is not None)
-    others = _OTHERS_SAY.search(lower, start, end)
-    anaphor = _THE_ONE.search(lower, start, end)
+    known = {word for _, word in words}
+    others = None if _OTHERS.isdisjoint(known) else _OTHERS_SAY.search(lower, start, end)
+    anaphor = None if _ONES.isdisjoint(known) else _THE_ONE.search(lower, start, end)
     called = [WORDS.get(word, 0) & _LABELS for _, word in words if word != NAME and word[0].isalpha()]
     bare = end == len(lower) and bool(called) and all(called)  # "Alternativa B"
     turns = [place for place, word in words if word in _TURNS]
@@ -218,6 +222,12 @@ def _words(lower: str, start: int, end: int, named: Sequence[Named]) -> list[tup
 _TURNS = frozenset(["but", "so", "thus", "therefore", "hence"])
 _TURN = 10
 """Characters between such a word and what it turns to: in "X, but Y is close" Y is a remark."""
+_OTHER_WORDS = """
+    he she they you i user users student students model models teacher teachers friend friends people readers many
+    some someone key textbook textbooks book books source sources passage
+"""
+_OTHERS = frozenset(_OTHER_WORDS.split())
+_ONES = frozenset(("one", "exception", "answer", "choice", "option"))
 _OTHERS_SAY = re.compile(
     r"\b(?:he|she|they|you|users?|students?|models?|teachers?|friends?|people|readers|many|some|someone|key"
     r"|textbooks?|books?|sources?|passage)\b(?: \w+){0,3}"
