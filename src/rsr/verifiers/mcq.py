@@ -127,7 +127,10 @@ def choose(question: Question, text: str) -> frozenset[str]:
     if rows:
         if later := _overruled(question, text, lower, rows[-1].end):
             return later
-        return told(question, text, lower, reads) if rows[-1].hedged else rows[-1].labels
+        goes_on = _HEADLINE < rows[-1].start and rows[-1].end < len(text) - _HEADLINE // 3
+        if (rows[-1].hedged or goes_on) and (later := told(question, text, lower, reads)):
+            return later
+        return frozenset() if rows[-1].hedged else rows[-1].labels
     ending = (
         (value[1] if value else frozenset())
         or told(question, text, lower, reads)
@@ -141,6 +144,7 @@ def choose(question: Question, text: str) -> frozenset[str]:
     return ending
 
 
+_HEADLINE = 60
 _FIELD_ENDS = frozenset("}>`") | frozenset("ABCDEFGH")
 
 
@@ -167,7 +171,10 @@ def _committed(
         cut
         and len(text) > 100
         and any(
-            one.mention.text and one.mention.end == firm[-1][1] and not one.before.kinds & Kind.NOUN for one in reads
+            one.mention.text
+            and one.mention.end == firm[-1][1]
+            and not (one.before.kinds & Kind.NOUN or one.before.line)
+            for one in reads
         )
     ):
         chosen = frozenset()  # a sentence that was cut off
@@ -397,6 +404,7 @@ def _settled(question: Question, lower: str, firm: Sequence[_Firm], reads: Seque
     return frozenset() if _BACK.search(lower, end) else labels
 
 
+_BOX_ALONE = re.compile(r"\\boxed\s{1,2}\(?([A-Za-z0-9])\b\)?")
 _TAGS = re.compile(
     r"</?(?:b|strong|em|i|u|span|p|br|mark)\s?/?>|~~[^~\n]{1,80}~~|<(?:s|del)>[^<\n]{1,80}</(?:s|del)>", re.I
 )
@@ -415,6 +423,7 @@ def _normalised(response: str) -> str:
         pictured = _PICTURES.search(text) is not None
         text = unicodedata.normalize("NFKC", text.translate(_CIRCLED) if pictured else text)
         text = _EMOJI.sub(" ", text) if pictured else text
+    text = _BOX_ALONE.sub(r"\\boxed{\1}", text) if "\\boxed " in text else text
     return (_TAGS.sub("", text) if "<" in text or "~~" in text else text).strip()
 
 

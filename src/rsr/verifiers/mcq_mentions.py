@@ -325,6 +325,8 @@ def _joined(text: str, found: list[Mention]) -> list[Mention]:
         link = _JOIN.match(text, last.end, one.start) if alike else None
         if link and _ALONE.match(text, one.end) and not (link["either"] or "and" in link[0]):
             link = None  # "C; A is too small"
+        if link and ";" in link[0] and " and " in text[last.start : last.end]:
+            link = None  # "A and C; B and D are ..."
         if link and link.end() == one.start:
             either = last.either or one.either or bool(link["either"] or link["slash"] or link["east"])
             clash = last.clash or one.clash

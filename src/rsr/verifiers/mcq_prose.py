@@ -98,7 +98,7 @@ def concluding(labels: frozenset[str], text: str, lower: str, named: Sequence[Na
 def sentences(text: str, lower: str, named: Sequence[Named], several: bool) -> list[Sentence]:
     """The sentences that name options, by position."""
     found, start, at = [], 0, 0
-    labels = {one.end for one in named if one.label}
+    labels = {one.end for one in named if text[one.end - 2 : one.end - 1] in " ("}
     ends = [match.end() for match in _STOP.finditer(text) if not _is_initial(text, match, labels)] + [len(text)]
     for end in ends:
         first = at
@@ -163,7 +163,7 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
     others = None if _OTHERS.isdisjoint(known) else _OTHERS_SAY.search(lower, start, end)
     anaphor = None if _ONES.isdisjoint(known) else _THE_ONE.search(lower, start, end)
     called = [WORDS.get(word, 0) & _LABELS for _, word in words if word != NAME and word[0].isalpha()]
-    bare = end == len(lower) and bool(called) and all(called)  # "Alternativa B"
+    bare = (start == 0 or end == len(lower)) and bool(called) and all(called)  # "Alternativa B"
     turns = [place for place, word in words if word in _TURNS]
     for one in named:
         polarity, cue = polarity_of(lower, words, one)
@@ -302,6 +302,8 @@ _NO_LABELS_BEHIND = frozenset(["of", "in", "at", "from", "by", "on", "than", "th
 
 def _stands_alone(lower: str, one: Named) -> bool:
     """Whether a letter ends its clause, and no word before it makes a term of it: "vitamin C"."""
+    if _IS_THE.match(lower, one.end) and lower[one.start - 2 : one.start] == "**":
+        return True
     if (
         _IS_THE.match(lower, one.end)
         and one.start > 20
