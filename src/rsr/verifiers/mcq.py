@@ -45,7 +45,6 @@ from rsr.verifiers.mcq_values import boxes, matching, said
 from rsr.verifiers.mcq_words import Kind
 
 _UNKNOWN = frozenset("ABCDEFGHJ")
-_SHORT = 200  # characters
 _HEAD, _TAIL = 2_000, 12_000
 _NEAR = 40
 
@@ -64,8 +63,7 @@ class MCQ:
         Raises:
             ValueError: the reference is missing or names no option.
         """
-        read = _judged_short if len(response) <= _SHORT else _judged
-        return read(_frozen(answer), _frozen(choices), response)
+        return _judged(_frozen(answer), _frozen(choices), response)
 
     def read_reference(self, answer: Any, choices: Any) -> None:
         """Read a reference, as judging would.
@@ -82,17 +80,21 @@ class MCQ:
 
 def _judged(answer: bytes, choices: bytes, response: str) -> Verdict:
     question = _question(answer, choices)
-    chosen = choose(question, _normalised(response))
+    read = _read_once if len(response) <= _KEPT else _read
+    chosen = read(_as_read(answer, choices), choices, response)
     if not chosen:
         return _NO_ANSWER
     return Verdict(score=float(chosen == question.reference), extracted="".join(sorted(chosen)))
 
 
+def _read(answer: bytes, choices: bytes, response: str) -> frozenset[str]:
+    return choose(_question(answer, choices), _normalised(response))
+
+
+_KEPT = 2_000
+_read_once = lru_cache(maxsize=2048)(_read)
+"""Answers to one question are often the same, and one may be compared with several references."""
 _NO_ANSWER = Verdict(reason=Reason.NO_ANSWER)
-
-
-_judged_short = lru_cache(maxsize=4096)(_judged)
-"""Short answers to one question are often the same: "B", "The answer is B."."""
 
 
 def choose(question: Question, text: str) -> frozenset[str]:
@@ -127,7 +129,7 @@ def choose(question: Question, text: str) -> frozenset[str]:
     if rows:
         if later := _overruled(question, text, lower, rows[-1].end):
             return later
-        goes_on = _HEADLINE < rows[-1].start and rows[-1].end < len(text) - _HEADLINE // 3
+        goes_on = rows[-1].start > _HEADLINE and rows[-1].end < len(text) - _HEADLINE // 3
         if (rows[-1].hedged or goes_on) and (later := told(question, text, lower, reads)):
             return later
         return frozenset() if rows[-1].hedged else rows[-1].labels
@@ -429,6 +431,13 @@ def _normalised(response: str) -> str:
 
 def _frozen(value: Any) -> bytes:
     return msgspec.msgpack.encode(value)
+
+
+@lru_cache(maxsize=4096)
+def _as_read(answer: bytes, choices: bytes) -> bytes:
+    """The reference with which a response is read: any will do where it says nothing of the labels to expect."""
+    question, options = _question(answer, choices), options_of(msgspec.msgpack.decode(choices))
+    return answer if question.several or not options or question.options != options else _frozen(next(iter(options)))
 
 
 @lru_cache(maxsize=4096)

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from rsr.verifiers.mcq_beside import After
 from rsr.verifiers.mcq_clauses import Named
 from rsr.verifiers.mcq_mentions import Mention, Question
-from rsr.verifiers.mcq_paraphrase import paraphrases, values
+from rsr.verifiers.mcq_paraphrase import paraphrases
 from rsr.verifiers.mcq_prose import concluding
 from rsr.verifiers.mcq_stance import Read, Stance
+from rsr.verifiers.mcq_values import values
 from rsr.verifiers.mcq_words import Kind
 
 
@@ -155,7 +156,7 @@ def told(question: Question, text: str, lower: str, reads: Sequence[Read]) -> fr
     for start, end, label in values(question.options, text, taken):
         gives = _GIVES.search(lower, max(0, start - 12), start) is not None
         named.append(Named(start, end, frozenset([label]), plain=gives))
-    return concluding(question.labels, text, lower, sorted(named), question.several)
+    return concluding(question.labels, text, lower, sorted(named), question.several) if named else frozenset()
 
 
 def _other_label(text: str, reads: Sequence[Read], start: int, label: str) -> bool:
@@ -226,6 +227,7 @@ _ASKS_BACK = re.compile(
     r"\bstuck between\b|\bopen question\b|\bdepending on (?:which|how|what|who|whether)\b"
     r"|\b(?:could|can) you (?:please )?(?:paste|share|provide|send|clarify)\b|\bplease (?:paste|share|provide|send)\b"
 )
+_SHORTEST = 12
 _OPEN_WORDS = (
     *(
         "can't",
@@ -269,7 +271,8 @@ def _asks_back(lower: str, end: int) -> bool:
 
 def left_open(question: Question, lower: str, end: int) -> bool:
     """Whether what follows an answer says that there is none; not where an option says so."""
-    if not any(lower.find(word, end) >= 0 for word in _OPEN_WORDS):  # cheaper than to search
+    tail = lower[end:]
+    if len(tail) < _SHORTEST or not any(word in tail for word in _OPEN_WORDS):  # cheaper than to search
         return False
     found = _UNDECIDED.search(lower, end)
     options = [option.lower() for option in question.options.values()] if found else []

@@ -10,9 +10,6 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from rsr.verifiers.math_compare import equal
-from rsr.verifiers.math_text import clean
-
 _WORD = re.compile(r"[^\W_]+(?:['’]s\b)?")
 _LITTLE_WORDS = """
     a an and are as at be been by da das de del dem den der des di die do does du een ein eine el for from had
@@ -23,7 +20,7 @@ _LITTLE_WORDS = """
 _LITTLE = frozenset(_LITTLE_WORDS.split())
 _FORMULA = re.compile(r"[=+^\\<>{}]|\w/\w")
 _SHARE = 0.5
-_MANY = 3_000
+_MANY = 2_000
 
 
 class Wording(NamedTuple):
@@ -41,6 +38,7 @@ class Wording(NamedTuple):
     """What a text in lower case must hold, at least, to name it, and what each counts."""
 
 
+@lru_cache(maxsize=8192)
 def stem(word: str) -> str:
     """A word without its plural, its case and its possessive."""
     word = word.lower().replace("’", "'").removesuffix("'s")
@@ -125,43 +123,3 @@ def _apart(text: str, start: int, end: int) -> bool:
 
 _OPTION = re.compile(r"[\"'”’*]{0,3} (?:option|choice|answer|one)\b")
 _BREAK = re.compile(r"[.!?;:](?=\s)|\n|[。！？]")
-
-_VALUE = re.compile(
-    r"(?<![\w.,/^{\\])(?:[$€£]\s?)?[-−]?(?:\d+\s\d+/\d+"
-    r"|\d[\d,  ]*(?<=\d)(?:\.\d+)?(?:\s?[×x]\s?10\s?\^?\s?\{?[-−]?[\d⁰¹²³⁴-⁹⁻]+\}?)?(?:/\d+)?)"
-    r"(?:\s?%|\s?°\s?[CF]?|(?:\s|-)?[A-Za-zµ]{1,12}(?:/[A-Za-z]{1,6}|\s(?:per|an?)\s[a-z]{1,8})?(?:[²³]|\^[23])?)?"
-    r"|\b(?:minus |negative )?(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen"
-    r"|fourteen|fifteen"
-    r"|sixteen|seventeen|eighteen|nineteen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty(?:[- ](?:one|two|three"
-    r"|four|five|six"
-    r"|seven|eight|nine))?|half|a quarter|three quarters|a third|two thirds)(?:\s(?:hundred|thousand"
-    r"|million))?\b(?:\s[a-z]{2,12}(?:\sper\s[a-z]+)?)?"
-)
-_NUMBER = re.compile(r"\d|^(?:one|two|three|four|five|six|seven|eight|nine|ten|half|zero)\b", re.I)
-_NEAR_END = 500
-
-
-def values(options: dict[str, str], text: str, taken: list[tuple[int, int]]) -> list[tuple[int, int, str]]:
-    """Places in the last lines that equal one option as a value."""
-    numeric = {
-        label: clean(option)
-        for label, option in options.items()
-        if option and len(option) < 40 and _NUMBER.search(option)
-    }
-    if not numeric:
-        return []
-    found = []
-    for match in _VALUE.finditer(text, max(0, len(text) - _NEAR_END)):
-        start, end = match.span()
-        if any(start < stop and begin < end for begin, stop in taken):
-            continue
-        said = match[0].strip()
-        for form in (said, said.rpartition(" ")[0]):
-            if not form:
-                continue
-            cleaned = clean(form)
-            same = [label for label, option in numeric.items() if equal(option, cleaned)]
-            if len(same) == 1:
-                found.append((start, start + len(form), same[0]))
-                break
-    return found

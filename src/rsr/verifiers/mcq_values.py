@@ -1,4 +1,4 @@
-"""An answer that is given as a value: in a box, behind an answer phrase, or as the result of the last equation.
+"""An answer that is given as a value: in a box, behind an answer phrase, as the result of an equation, in a sentence.
 
 It is compared with the options' texts as mathematics.
 """
@@ -6,6 +6,8 @@ It is compared with the options' texts as mathematics.
 from __future__ import annotations
 
 import re
+from fractions import Fraction
+from functools import lru_cache
 
 from rsr.verifiers.math_compare import equal
 from rsr.verifiers.math_points import equal_at_points
@@ -19,7 +21,6 @@ _SAID = re.compile(
 )
 _RESULT = re.compile(r"(?:[=≈]|\b(?:is|are|equals|gives)\b)\s{0,3}([^=≈\n]{1,80})\Z")
 _MATHS = re.compile(r"[\d\\√^]")
-_INTEGER = re.compile(r"0|-?[1-9]\d{0,8}", re.ASCII)
 _LONGEST = 160
 
 
@@ -48,9 +49,23 @@ def matching(question: Question, given: str) -> frozenset[str]:
 
 
 def _same(option: str, given: str) -> bool:
-    if option != given and _INTEGER.fullmatch(option) and _INTEGER.fullmatch(given):
-        return False  # most options with numbers: it costs a tenth
+    one, other = _amount(option), _amount(given)
+    if one and other and (one[1] == other[1] or ("%" not in (one[1], other[1]) and not (one[1] and other[1]))):
+        return one[0] == other[0]  # most options with numbers: it costs a tenth
     return bool(equal(option, given, equal_at_points))
+
+
+_AMOUNT = re.compile(r"(-?)(\d{1,15}|\d{1,3}(?:,\d{3}){1,4})(\.\d{1,15})?(?: ?(%|[A-Za-z]{1,15}))?", re.ASCII)
+
+
+@lru_cache(maxsize=4096)
+def _amount(text: str) -> tuple[Fraction, str] | None:
+    """A plain number and its unit; None: it is something else."""
+    found = _AMOUNT.fullmatch(text)
+    if not found:
+        return None
+    value = Fraction(found[1] + found[2].replace(",", "") + (found[3] or ""))
+    return value, (found[4] or "").lower().removesuffix("s")
 
 
 def said(question: Question, text: str) -> tuple[int, frozenset[str], bool] | None:
@@ -66,3 +81,48 @@ def said(question: Question, text: str) -> tuple[int, frozenset[str], bool] | No
     result = _RESULT.search(line)
     labels = matching(question, result[1] if result else line)
     return (len(text), labels, False) if labels else None
+
+
+_VALUE = re.compile(
+    r"(?<![\w.,/^{\\])(?:[$€£]\s?)?[-−]?(?:\d+\s\d+/\d+"
+    r"|\d[\d,  ]*(?<=\d)(?:\.\d+)?(?:\s?[×x]\s?10\s?\^?\s?\{?[-−]?[\d⁰¹²³⁴-⁹⁻]+\}?)?(?:/\d+)?)"
+    r"(?:\s?%|\s?°\s?[CF]?|(?:\s|-)?[A-Za-zµ]{1,12}(?:/[A-Za-z]{1,6}|\s(?:per|an?)\s[a-z]{1,8})?(?:[²³]|\^[23])?)?"
+    r"|\b(?:minus |negative )?(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen"
+    r"|fourteen|fifteen"
+    r"|sixteen|seventeen|eighteen|nineteen|(?:twen|thir|for|fif|six|seven|eigh|nine)ty(?:[- ](?:one|two|three"
+    r"|four|five|six"
+    r"|seven|eight|nine))?|half|a quarter|three quarters|a third|two thirds)(?:\s(?:hundred|thousand"
+    r"|million))?\b(?:\s[a-z]{2,12}(?:\sper\s[a-z]+)?)?"
+)
+_COUNTS = re.compile(r"\d|^(?:one|two|three|four|five|six|seven|eight|nine|ten|half|zero)\b", re.I)
+_NEAR_END, _MOST = 500, 20
+
+
+def values(options: dict[str, str], text: str, taken: list[tuple[int, int]]) -> list[tuple[int, int, str]]:
+    """Places in the last lines that equal one option as a value."""
+    numeric = {
+        label: clean(option)
+        for label, option in options.items()
+        if option and len(option) < 40 and _COUNTS.search(option)
+    }
+    if not numeric:
+        return []
+    found = []
+    for match in list(_VALUE.finditer(text, max(0, len(text) - _NEAR_END)))[-_MOST:]:
+        start, end = match.span()
+        if any(start < stop and begin < end for begin, stop in taken):
+            continue
+        said = match[0].strip()
+        for form in (said, said.rpartition(" ")[0]):
+            same = _equal_ones(tuple(numeric.items()), form) if form else []
+            if len(same) == 1:
+                found.append((start, start + len(form), same[0]))
+                break
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _equal_ones(options: tuple[tuple[str, str], ...], given: str) -> list[str]:
+    """The labels of the options that a value equals."""
+    cleaned = clean(given)
+    return [label for label, option in options if _same(option, cleaned)]
