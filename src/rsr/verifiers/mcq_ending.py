@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rsr.verifiers.mcq_beside import After
+from rsr.verifiers.mcq_behind import After
 from rsr.verifiers.mcq_clauses import Named
 from rsr.verifiers.mcq_mentions import Mention, Question
 from rsr.verifiers.mcq_paraphrase import paraphrases
@@ -34,7 +34,6 @@ def pointed(question: Question, text: str) -> frozenset[str]:
     return frozenset([found[1]]) if found and found[1] in question.labels else frozenset()
 
 
-_PERSONAL = re.compile(r"\b(?:my|me|i|we|us|our|you|your)\b(?!'?(?: would|d)? (?:think|believe|say|conclude))")
 _TO_LAST = re.compile(r"(?:[(\[–—:→>=-]|\b(?:option|choice|letter|i\.e\.,?)\s)[\s*_(\[\"'“]{0,4}\Z", re.I)
 _SUPERLATIVE = re.compile(r"\b[Tt]he (?:only )?\w[\w /-]{0,40} is [(*]{0,3}\Z")
 _NEXT = re.compile(r"\b(?:next|now|then|first|second|third|finally|lastly|also),\s\w+\s[(*]{0,3}\Z", re.I)
@@ -81,28 +80,6 @@ def last_label(question: Question, text: str, reads: Sequence[Read]) -> frozense
 _ASIDE = re.compile(r"[.!。][\"'”]?\s*\((?P<said>[^()\n]{3,160})\)\.?\s*\Z")
 _DENIES = re.compile(r"\b(?:wrong|incorrect|not|means|would|is|are)\b")
 _OPENS = re.compile(r"\b(?:or|maybe|might|perhaps|could|also|sure|guess|possibly|answer)\b|\?")
-_CONTRAST = re.compile(
-    r",? (?:rather than|instead of|as opposed to|unlike|and not|not)\b"
-    r"|, (?:since|because|as|which)\b"
-)
-_CLOSERS = " .*!)\"'”_`。"
-_CONCLUDES = re.compile(
-    r"[\s*#>]{0,6}(?:so(?! (?:is|are|was|does|do|far)\b)|thus|therefore|hence|consequently|overall"
-    r"|in (?:conclusion|summary|short)|finally|to conclude"
-    r"|this means|we (?:can )?conclude|it follows)\b|.*(?:,|;) (?:so|thus|therefore|hence)\b",
-    re.S,
-)
-_CLAUSE = re.compile(r"[,;] (?:but |(?P<word>(?:so|thus|therefore|hence) ))")
-_BOLD = re.compile(r"\*\*[^*\n]{1,200}\*\*")
-_ITEM = re.compile(r"[\s>]{0,4}(?:[-*•+]\s|\d{1,2}[.)]\s|#)")
-_UNSURE = re.compile(
-    r"\b(?:if|unless|might|may|could|perhaps|maybe|possibly|some|students?|people|many|tempting|tempted|would|wrong"
-    r"|incorrect|not|neither|nor|never|cannot|no|first|next|now|let's|let|consider|wait|hmm|says?|claims?"
-    r"|thinks?|thought"
-    r"|either|or|whether|depends?|about|question|rule|rules|ruled|eliminate\w*|exclude\w*|discard\w*|compare"
-    r"|check|look|example|unlike"
-    r"|except|like|as|than|but|however|although|though|while|whereas|i|my)\b|n't\b|[\"“:]"
-)
 
 
 def without_aside(text: str, lower: str) -> str:

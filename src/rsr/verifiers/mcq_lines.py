@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rsr.verifiers.mcq_beside import After
+from rsr.verifiers.mcq_behind import After
 from rsr.verifiers.mcq_mentions import SAYS, Question
 from rsr.verifiers.mcq_stance import Read, Stance
 from rsr.verifiers.mcq_words import WORDS, Kind

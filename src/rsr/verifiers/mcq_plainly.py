@@ -10,7 +10,7 @@ import re
 from rsr.verifiers.mcq_mentions import Question
 from rsr.verifiers.mcq_words import WORDS, Kind
 
-_LAST, _FIRST, _SENTENCE = 160, 120, 300
+_LAST, _SENTENCE = 160, 300
 _NEAR = 42
 _SO = r"(?P<so>(?:so|therefore|thus|hence|consequently),? )?+(?:(?:in conclusion|overall|finally),? )?+"
 _LABEL = r"(?:\$?\\boxed\{(?:\\text\{)?|[*(\[$`]{0,4})(?-i:(?P<label>[A-Z]))"

@@ -7,7 +7,8 @@ from enum import IntEnum
 
 from msgspec import Struct
 
-from rsr.verifiers.mcq_beside import After, Before, after, before
+from rsr.verifiers.mcq_before import Before, before
+from rsr.verifiers.mcq_behind import After, after
 from rsr.verifiers.mcq_mentions import Mention
 from rsr.verifiers.mcq_words import Kind
 
