@@ -82,7 +82,27 @@ def plainly(question: Question, text: str, lower: str) -> frozenset[str]:
         text[-1:] in ("}", ">", "`") and (found := _FIELD.search(text, max(0, len(text) - 60)))
     ):
         return question.own.get(found["label"] or found["tagged"], frozenset())
+    if "\\boxed" in text[-_BOX:] and (label := _box_last(question, text, lower)):
+        return label
     return _correct(question, text, lower) or _at_start(question, text, lower)
+
+
+_BOX = 40
+_BOXED = re.compile(
+    r"\\boxed\{\s?(?:\\(?:text|textbf|mathrm|mathbf)\{)?\(?([A-Z])\)?\s?\}{1,2}(?:\$|\\\]|\\\)){0,2}[.\s$*]{0,4}\Z"
+)
+
+
+def _box_last(question: Question, text: str, lower: str) -> frozenset[str]:
+    """The label in the only box of a text, at its end; close before it no other option may stand."""
+    found = _BOXED.search(text, max(0, len(text) - _BOX))
+    if not found or lower.find("box") < found.start() or found[1] not in question.labels:
+        return frozenset()
+    near = max(0, found.start() - _NEAR)
+    if question.patterns.alone.search(text, near, found.start()):
+        return frozenset()
+    foreign = _foreign(question, lower, found[1], near, found.start())
+    return frozenset() if foreign else question.own[found[1]]
 
 
 def _said_last(text: str) -> re.Match[str] | None:
