@@ -12,6 +12,7 @@ from functools import lru_cache
 from rsr.verifiers.math_compare import equal
 from rsr.verifiers.math_points import equal_at_points
 from rsr.verifiers.math_text import clean, closing
+from rsr.verifiers.math_units import same_unit
 from rsr.verifiers.mcq_mentions import Question
 from rsr.verifiers.mcq_options import plain
 
@@ -39,33 +40,42 @@ def matching(question: Question, given: str) -> frozenset[str]:
     if not given or len(given) > _LONGEST or not _MATHS.search(given):
         own = [label for label, text in question.texts.items() if text == plain(given)] if given else []
         return frozenset(own) if len(own) == 1 else frozenset()
-    cleaned = clean(given)
     found = [
         label
         for label, text in question.options.items()
-        if text and len(text) <= _LONGEST and _MATHS.search(text) and _same(clean(text), cleaned)
+        if text and len(text) <= _LONGEST and _MATHS.search(text) and _same(text, given)
     ]
     return frozenset(found) if len(found) == 1 else frozenset()
 
 
 def _same(option: str, given: str) -> bool:
     one, other = _amount(option), _amount(given)
-    if one and other and (one[1] == other[1] or ("%" not in (one[1], other[1]) and not (one[1] and other[1]))):
-        return one[0] == other[0]  # most options with numbers: it costs a tenth
-    return bool(equal(option, given, equal_at_points))
+    if one and other and "%" not in (one[1], other[1]):  # most options with numbers: it costs a tenth
+        ratio = same_unit(one[1], other[1]) if one[1] and other[1] and one[1] != other[1] else Fraction(1)
+        return ratio is not None and one[0] * ratio == other[0]
+    if (one or other) and _IRRATIONAL.search(given if one else option):
+        return False
+    return bool(equal(_cleaned(option), _cleaned(given), equal_at_points))
 
 
-_AMOUNT = re.compile(r"(-?)(\d{1,15}|\d{1,3}(?:,\d{3}){1,4})(\.\d{1,15})?(?: ?(%|[A-Za-z]{1,15}))?", re.ASCII)
+_cleaned = lru_cache(maxsize=4096)(clean)
+_IRRATIONAL = re.compile(r"√|sqrt|π|\\?pi\b|[a-zA-Z]\s?\^|\bln\b|\blog\b")
+_AMOUNT = re.compile(
+    r"(?P<sign>[-−–]?)(?:[$€£]\s?)?(?P<whole>\d{1,3}(?:,\d{3}){1,4}|\d{1,15})(?P<rest>\.\d{1,15}|[/⁄][1-9]\d{0,8})?"
+    r"(?:\s?(?P<unit>%|[A-Za-zµ]{1,15}))?",
+    re.ASCII,
+)
 
 
 @lru_cache(maxsize=4096)
 def _amount(text: str) -> tuple[Fraction, str] | None:
-    """A plain number and its unit; None: it is something else."""
-    found = _AMOUNT.fullmatch(text)
+    """A plain number or fraction, and its unit; None: it is something else."""
+    found = _AMOUNT.fullmatch(text.strip(" $.*"))
     if not found:
         return None
-    value = Fraction(found[1] + found[2].replace(",", "") + (found[3] or ""))
-    return value, (found[4] or "").lower().removesuffix("s")
+    value = Fraction(found["whole"].replace(",", "") + (found["rest"] or "").replace("⁄", "/"))
+    unit = found["unit"] or ""
+    return -value if found["sign"] else value, unit if len(unit) < 4 else unit.lower().removesuffix("s")
 
 
 def said(question: Question, text: str) -> tuple[int, frozenset[str], bool] | None:
@@ -101,9 +111,7 @@ _NEAR_END, _MOST = 500, 20
 def values(options: dict[str, str], text: str, taken: list[tuple[int, int]]) -> list[tuple[int, int, str]]:
     """Places in the last lines that equal one option as a value."""
     numeric = {
-        label: clean(option)
-        for label, option in options.items()
-        if option and len(option) < 40 and _COUNTS.search(option)
+        label: option for label, option in options.items() if option and len(option) < 40 and _COUNTS.search(option)
     }
     if not numeric:
         return []
@@ -124,5 +132,4 @@ def values(options: dict[str, str], text: str, taken: list[tuple[int, int]]) -> 
 @lru_cache(maxsize=4096)
 def _equal_ones(options: tuple[tuple[str, str], ...], given: str) -> list[str]:
     """The labels of the options that a value equals."""
-    cleaned = clean(given)
-    return [label for label, option in options if _same(option, cleaned)]
+    return [label for label, option in options if _same(option, given)]
