@@ -165,6 +165,7 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
     anaphor = None if _ONES.isdisjoint(known) else _THE_ONE.search(lower, start, end)
     called = [WORDS.get(word, 0) & _LABELS for _, word in words if word != NAME and word[0].isalpha()]
     bare = (start == 0 or end == len(lower)) and bool(called) and all(called)  # "Alternativa B"
+    item = _ITEM.match(text, start) is not None
     turns = [place for place, word in words if word in _TURNS]
     for one in named:
         polarity, cue = polarity_of(lower, words, one)
@@ -172,7 +173,7 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
             polarity = 0
         if anaphor and len(named) == 1:
             polarity, cue = 1, True
-        given = bare or (_is_given(lower, one, several) if one.label else _is_last(lower, one))
+        given = bare or (_is_given(lower, one, several) if one.label else not item and _is_last(lower, one))
         cue, says = cue or given, says or given
         if polarity > 0 and cue and held and any(last < turn < one.start - _TURN for turn in turns):
             held.clear()  # "It looks like X, but the bands make it Y."
@@ -186,16 +187,14 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
             concludes = concludes or cue or (opening is not None and one.start - opening.end() < _CLOSE)
             if text[one.start - 2 : one.start] == "**":
                 marked |= one.labels
-                concludes = concludes or (
-                    _IS_BOLD.search(lower, start, one.start) is not None and not _ITEM.match(text, start)
-                )
+                concludes = concludes or (_IS_BOLD.search(lower, start, one.start) is not None and not item)
             plain = plain or one.plain or bool(marked)
     beside = any(one.label and not one.labels & held and not one.labels & denied for one in named)
     if held and beside and named_by_text and not several:
         held.clear()  # "Option C refers to Mars."
     ends = bool(marked) or lower[last:end].lstrip(" *_`\"'”’)]\n")[:1] in ("", *",.;!(–—")
     line = text[text.rfind("\n", 0, start) + 1 : end].strip()
-    if held and all(_fills(word) for _, word in words) and not _ITEM.match(text, start):
+    if held and all(_fills(word) for _, word in words) and not item:
         concludes = True  # "Mostly the moon!"
     if held and line.startswith("**") and line.rstrip(" .").endswith("**"):
         concludes = True
