@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from rsr.verifiers import math_cues as cues
 from rsr.verifiers import math_said as said
-from rsr.verifiers.math_boxes import MATHEMATICAL, boxed, field, first_turn
+from rsr.verifiers.math_boxes import MATHEMATICAL, boxed, field, undecided
 from rsr.verifiers.math_candidates import BOLD, FORMULA, SPELLED, bulleted, formula_of, spelled, with_unit
+from rsr.verifiers.math_endings import cut_off, first_turn, without_trivia
 from rsr.verifiers.math_parts import parts_by_letter
 from rsr.verifiers.math_prose import first_value, last_value, value_before
 from rsr.verifiers.math_results import NUMBER, result_at, which_is
@@ -55,7 +56,8 @@ _CONVERTED = re.compile(
 _MORE_NUMBERS = re.compile(rf"(?:[\s,]{{1,3}}(?:and |or )?{NUMBER}){{1,20}}\Z")  # 2, 3 and 5
 _SECOND_PART = re.compile(r"\s[a-zA-Z]{1,12},?(?: and)? \d")  # 5 hours and 30 minutes
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
-_FOREIGN = re.compile(r"(?![\u0370-\u03ff])[^\W\d_\x00-\x7f]{2,}")
+_FOREIGN = re.compile(r"(?![\u0370-\u03ff])[^\W\d_\x00-\x7f]{2,}|[À-ÖØ-öø-ɏ]")
+_SENTENCE = re.compile(r"(?<=[.!?])\s|\n")
 
 
 def final_answer(text: str, kind: str = "") -> Answer | None:
@@ -69,10 +71,13 @@ def final_answer(text: str, kind: str = "") -> Answer | None:
     box, box_end = boxed(text)
     if box:
         later = _later(text, box_end)
-        return Answer(_trimmed(later), False) if later else Answer(box, True)
+        if later:
+            return Answer(_trimmed(later), False)
+        return None if undecided(text, box_end) else Answer(box, True)
     given = field(text)
     if given:
         return Answer(_first_expression(given) or given, True)
+    text = without_trivia(text)
     given = _committed(text) or parts_by_letter(text) or _whole(text) or _headline(text) or _weak(text, kind)
     return Answer(_trimmed(given), False) if given and given.strip() else None
 
@@ -106,7 +111,13 @@ def _committed(text: str) -> str | None:
     found = _phrase(text, 0, strong=True)
     if found is None:
         return None
-    return _corrected(text, found[1]) or found[0]
+    return _corrected(text, found[1]) or (None if _retracted(text, found[1]) else found[0])
+
+
+def _retracted(text: str, at: int) -> bool:
+    """Whether the sentence after an answer takes it back, and other numbers follow."""
+    following = [one for one in _SENTENCE.split(text[at : at + 600])[1:] if one.strip()]
+    return bool(following) and cues.RETRACTS.match(following[0]) is not None and bool(re.search(r"\d", text[at + 600 :] + "".join(following)))
 
 
 def _corrected(text: str, start: int) -> str | None:
@@ -182,7 +193,7 @@ def _supposed(text: str, match: re.Match[str]) -> bool:
         return False
     if "would" in match[0].lower():
         return True
-    following = re.split(r"(?<=[.!?])\s|\n", text[match.end() : match.end() + 600])[1:]
+    following = _SENTENCE.split(text[match.end() : match.end() + 600])[1:]
     return any(re.search(r"\d", sentence) and not cues.EXPLAINS.match(sentence) for sentence in following)
 
 
@@ -197,11 +208,11 @@ _ONLY = re.compile(r"[^.!?\n]{0,200}\bbut only\b")
 def _weak(text: str, kind: str) -> str | None:
     """The result that the last sentences give."""
     word = said.in_words(text, kind)
-    if word:
+    if word or cut_off(text):
         return word
     found = _phrase(text, max(0, len(text) - 1500), strong=False)
-    if found:
-        following = re.split(r"(?<=[.!?])\s|\n", text[found[1] :])[1:]
+    if found and not _retracted(text, found[1]):
+        following = _SENTENCE.split(text[found[1] :])[1:]
         if not _ONLY.match(text, found[1]) and all(
             cues.EXPLAINS.match(sentence) or not re.search(r"\d", sentence) for sentence in following
         ):
@@ -300,9 +311,9 @@ def _headline(text: str) -> str | None:
     rest = text[match.end() :]
     if any(re.search(r"\d", bold[0]) for bold in BOLD.finditer(rest)):
         return None
-    if any(cues.CONCLUDES.match(sentence) for sentence in re.split(r"(?<=[.!?])\s+|\n\s*", rest)):
-        return None
-    return _first_expression(match[1])
+    given = _first_expression(match[1])
+    concluding = [one.lstrip() for one in _SENTENCE.split(rest) if cues.CONCLUDES.match(one.lstrip())]
+    return given if given and all(re.search(rf"(?<!\d){re.escape(given)}(?!\d)", one) for one in concluding) else None
 
 
 _IS = re.compile(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rsr.verifiers.math_numbers import exact
 from rsr.verifiers.math_results import NUMBER
-from rsr.verifiers.math_units import DATE
+from rsr.verifiers.math_units import DATE, compound
 from rsr.verifiers.math_units import unit as unit_of
 
 FORMULA = re.compile(
@@ -40,6 +40,10 @@ _LATEX = re.compile(  # without dollars
     rf"(?:{_GROUP}|[\w^+*/=,|)\](\[-]|{_COMMAND}|\.\d|\s(?=[-+*=\\(\d]|[a-zA-Z]\b)){{0,200}}"
 )
 _ROOT = re.compile(r"(?<![\w.])[-−]?\d{0,6}√(?:\d+(?:\.\d+)?|\([^()\n]{1,40}\))(?!\w)")
+_DURATION = re.compile(  # 2 h 20 min
+    r"(?<![\w.,])\d{1,4}\s?(?:h|hrs?|std|d|min|ft|lbs?|km|m|kg)\.?,?\s(?:and |und |y |et |e )?\d{1,3}\s?(?:min|mins|m|sec|s|in|oz|cm|g|h)"
+    r"(?:\s\d{1,3}\s?(?:sec|s))?(?![\w/])"
+)
 _CLOCK = re.compile(r"(?<![\w:.])\d{1,2}(?::\d{2}){1,2}\s?[ap]\.?m\b\.?", re.I)
 _MIXED = re.compile(r"(?<![\w./])[-−]?\d{1,9}\s\d{1,4}/\d{1,4}(?![\w/])")
 _RATIO = re.compile(
@@ -145,6 +149,7 @@ def candidates(clause: str) -> list[Candidate]:
         _LATEX,
         _TUPLE,
         DATE,
+        _DURATION,
         _REMAINDER,
         _CLOCK,
         _SCALED,
@@ -163,6 +168,8 @@ def candidates(clause: str) -> list[Candidate]:
                 continue
             text = match[0].strip(" .")
             if pattern is _ATTACHED and unit_of(match[2]) is None:
+                continue
+            if pattern is _DURATION and compound(text) is None:
                 continue
             if pattern is _EXPRESSION and not re.search(r"\d|[a-zA-Z].*[a-zA-Z]", text):
                 continue
@@ -193,6 +200,8 @@ def _evaluated(text: str) -> str:
     if "=" not in text or re.search(r"[<>]", text):
         return text
     left, _, right = text.rpartition("=")
+    if re.fullmatch(r"\s?[a-zA-Z]", right) and not re.search(r"[a-zA-Z]", left):  # 5 = x
+        return f"{right.strip()} = {left.strip()}"
     return text if re.search(r"[a-zA-Z]", left) else right.strip()
 
 

@@ -120,6 +120,15 @@ CORRECTED = re.compile(
 )
 """What the new value of a correction follows."""
 
+RETRACTS = re.compile(
+    r"\W*(?:(?:hmm|wait|but|oh|ah|well|hold on)\b\W*){0,3}(?:no\s?[,.—–-]"
+    r"|(?:that|this|it|which)(?:['’]s| is| was) (?:quite |actually |clearly )?(?:wrong|incorrect|not (?:quite )?(?:right|correct)"
+    r"|too (?:many|few|much|large|small))\b"
+    r"|(?:that|this|it) (?:isn['’]t|wasn['’]t|can['’]t be|cannot be) (?:quite )?(?:right|correct|true)\b)",
+    re.I,
+)
+"""A sentence that takes back what was said before it: `No, that isn't right`."""
+
 AFFIRMED = re.compile(
     r"\b(?:yes|indeed|correct|right|confirm(?:s|ed)?|checks? out|matches|consistent|verified|works"
     r"|as expected)\b(?! answer)",
@@ -149,8 +158,10 @@ CONCLUDES = re.compile(
     r"\A[\s*_#>-]*(?:so|thus|therefore|hence|in total|altogether|finally|in conclusion|consequently|as a result"
     r"|total|∴"
     r"|\\therefore|overall|in all|it follows|we conclude|this means|accordingly|then|that means|now we have"
-    r"|and so|also gilt"
-    r"|daher|somit|folglich|also|por lo tanto|por tanto|entonces|donc|ainsi|par conséquent|quindi|pertanto"
+    r"|and so"
+    r"|daher|somit|folglich|also(?=,? (?:ist|sind|hat|haben|war|gilt|gibt|die|der|das|insgesamt|er|sie|wir|es|muss"
+    r"|kann|bleiben|[a-zäöü]{2,12}t (?:die|der|das|er|sie|es|man|[A-Z\d]))\b)|por lo tanto"
+    r"|por tanto|entonces|donc|ainsi|par conséquent|quindi|pertanto"
     r"|portanto|logo"
     r"|jadi|dus|итак|значит|таким образом|следовательно|因此|所以|综上|故|したがって|よって|따라서|그러므로|vậy)\b",
     re.I,
@@ -169,6 +180,8 @@ EXPLAINS = re.compile(
 
 CHECKS = re.compile(
     r"\A[\s*_#>(-]*(?:(?:to )?(?:double-?)?check|to (?:verify|confirm)|verification|sanity check|as a check"
+    r"|(?:we|you|one|i|let me|let us|let['’]s|it (?:is|can be)|this can be) ?(?:can|could|may|might|should)? ?(?:also |now |easily |quickly"
+    r" |easy to )?(?:double-?check|verify|verified|checked|check|confirm)"
     r"|i hope|hope this"
     r"|let me know|feel free|would you like|do you want|if you(?:['’]d| would| want| need| have| like))\b",
     re.I,
@@ -176,7 +189,8 @@ CHECKS = re.compile(
 """A sentence that works backwards, or only talks to the reader."""
 
 CHECKED = re.compile(
-    r"\n\s*[*_#>]{0,4}\s?(?:(?:double-?)?check|verification|sanity check)\b(?:(?!\n\s*\n)[\s\S])*", re.I
+    r"\n\s*[*_#>]{0,4}\s?(?:(?:double-?)?check|verification|sanity check"
+    r"|(?:we|you|one|i) (?:can|could|may) (?:also |now |easily |quickly )?(?:double-?check|verify|check|confirm))\b(?:(?!\n\s*\n)[\s\S])*", re.I
 )
 """A paragraph that works backwards."""
 
@@ -189,7 +203,7 @@ PREMISE = re.compile(
 """What a sentence presupposes: `Since the discriminant is 16 > 0,`."""
 
 CLAUSE = re.compile(
-    r"(?:,\s|;\s|\s)(?:and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|which means"
+    r"(?:,\s|;\s|\s)(?:and(?= there (?:are|is|were)\b)|and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|which means"
     r"|which leaves(?! (?:at|for|from|on|in)\b)"
     r"|which gives|which makes|that is|i\.e\.|for a total of|this means|it follows that|we get|we have|then"
     r"|resulting in"
@@ -202,7 +216,8 @@ CLAUSE = re.compile(
 """Where a new clause draws a conclusion inside a sentence."""
 
 REASON = re.compile(
-    r",?\s(?:because|since|as (?:the|there|we|it|each|he|she|they)|given that|due to|where|assuming|if|when"
+    r",?\s(?:because|since|once|now that|until|unless|provided|as long as|although|(?:even )?though|excluding"
+    r"|as (?:the|there|we|it|each|he|she|they)|given that|due to|where|assuming|if|when"
     r"|attained|achieved"
     r"|(?:which )?occur(?:s|ring)|obtained|(?:and |but )?not(?= (?:just )?[$€£]?\d)|rather than|instead of"
     r"|unlike|including|of which|not counting|(?<=, )who(?:se)?|compared (?:to|with)|from [$€£]?\d[\d,.]* to"
@@ -230,7 +245,7 @@ ASIDE = re.compile(
     r"(?:\b(?:of|of (?:the|these|those|his|her|their|all)|out of|from|from the|per|than(?: [a-z]+['’]s| his"
     r"| her| the)?|by|with|with the|after"
     r"|before|if"
-    r"|every|the|these|those|all|when|between|among|step|steps?|problem|question|mod|base|until|to reach|over|minus"
+    r"|every|the|his|her|their|its|your|my|our|these|those|all|when|between|among|step|steps?|problem|question|mod|base|until|to reach|over|minus"
     r"|(?<!\bhas )(?<!\bhave )(?<!\bhad )(?<!\bneeds )(?<!\bneed )(?<!\bgoing )(?<!\bable )to (?!be\b"
     r"|equal\b)[a-z]{3,12}|another|remaining|first|last|next|than the|page"
     r"|equation|at|within|times|plus|original|initial|divided by|multiplied by|either|since|through)"

@@ -11,6 +11,7 @@ import re
 from rsr.verifiers import math_cues as cues
 from rsr.verifiers import math_said as said
 from rsr.verifiers.math_candidates import BOLD, FORMULA, SPELLED, Candidate, candidates, with_unit
+from rsr.verifiers.math_numbers import exact
 from rsr.verifiers.math_results import NUMBER, last_sum, result_in, speaks_of_sum
 from rsr.verifiers.math_text import closing
 
@@ -25,6 +26,7 @@ _ATTRIBUTE = re.compile(
 _BY = re.compile(r"\s(?:by|x|×)\s")
 _LEADS = re.compile(r"\A.*(?:\b(?:is|are|be|get|have|gives?|equation|so|thus|hence|therefore)\s|:\s)", re.S | re.I)
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
+_LEFT_OF = re.compile(r"(?:\A\s?|[^\w\s=)]\s?|[a-zA-Z]{2}\s)([-−+]?[\d(√][\d\s.,/()+*^√π−-]{0,60})\Z")
 
 
 _COMMITTED = 3
@@ -33,6 +35,16 @@ _INSIDE = re.compile(r"[a-zA-Z\d] \([^()]*\Z")
 _OTHERS = re.compile(r"\s*(?:and\s)?(?:all|every|any)\s(?:further|others?)\b", re.I)
 _COMPARISON = re.compile(
     rf"\s*{NUMBER}(?:{cues.COMPARES.pattern}|\s(?:of|out of) (?:them|these|those|which|whom)\s(?:is|are|was|were)\b)",
+    re.I,
+)
+
+
+_CONTINUES = re.compile(
+    r"\s*(?:(?:[oO]f|[fF]rom|[iI]n) which|including|excluding|not counting|(?:plus|and|or|which) (?:is|are|makes)?)\b"
+)
+_BESIDE_THE_POINT = re.compile(
+    r"\b(?:would|could|might)\b.{0,200}\bbut\b.{0,40}?(?:\b(?:no ?body|no one)\b|n['’]t\b|\bnot\b|\birrelevant\b)"
+    r"|\b(?:is|was|are)(?: not|n['’]t) (?:needed|asked|required|what (?:was|is|we|the)|the question)\b",
     re.I,
 )
 
@@ -47,7 +59,7 @@ def last_value(text: str) -> str | None:
         rather = cues.RATHER.search(sentence)
         if rather:
             return _value(sentence[rather.end() :]) or None
-        if _aside(sentence) and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
+        if (_aside(sentence) or _CONTINUES.match(sentence) or _BESIDE_THE_POINT.search(sentence)) and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
             continue
         doubtful = cues.DOUBT.search(sentence) is not None and not cues.GUESS.search(sentence)
         if not re.search(r"[\d$\\]", sentence) and not SPELLED.search(sentence):
@@ -67,8 +79,25 @@ def last_value(text: str) -> str | None:
             continue
         found = _value(sentence)
         if found is not None:
-            return found or None
+            return _with_base(sentence, found) or None
     return None
+
+
+_BASE = re.compile(r"\b(?:in|to|into|as) (?:base[- ](\d{1,2}|[a-z]{3,7})|(binary|octal|hexadecimal))\b[^.]{0,60}\Z", re.I)
+_BASES = {"binary": 2, "octal": 8, "hexadecimal": 16}
+
+
+def _with_base(sentence: str, found: str) -> str:
+    """`243_5` of `In base five it reads 243`."""
+    match = _BASE.search(sentence[: max(0, sentence.rfind(found))]) if found.isalnum() else None
+    base = _BASES.get((match[2] or "").lower()) or exact((match[1] or "").lower()) if match else None
+    if base is None or not 2 <= base <= 36:
+        return found
+    try:
+        int(found, int(base))
+    except ValueError:
+        return found
+    return f"{found}_{base}"
 
 
 def _unchecked(text: str) -> str:
@@ -175,6 +204,8 @@ def _right_side(clause: str) -> str | None:
         return None
     sides, _, right = clause.rpartition("=")
     right = right.strip(" .*_`!")
+    if re.fullmatch(r"[a-zA-Z]", right) and (turned := _LEFT_OF.search(sides)):
+        return f"{right} = {turned[1].strip()}"
     if not re.search(r"\w", right) or _PROSE.search(right) or re.search(r"\bat [a-z]\s?\Z", sides):
         return None
     again = re.search(

@@ -108,12 +108,25 @@ def in_words(text: str, kind: str) -> str | None:
     """What the last sentence of a kind says, or the first of a response that begins with yes or no."""
     if not kind:
         return None
+    if kind.startswith("place:"):
+        return _place(text[-600:], kind.removeprefix("place:"))
     sentences = [one for one in _SENTENCE.split(text[-3000:]) if one.strip()]
     for sentence in reversed(sentences[-12:] if kind == "polar" else sentences[-1:]):
         word = word_of(sentence, kind)
         if word:
             return word
     return polar(text) if kind == "polar" else None
+
+
+def _place(text: str, form: str) -> str | None:
+    """What a text says last in the form of `Row 3, seat 4`, its numbers put into that form."""
+    words = re.findall(r"[A-Za-z]{3,}", form.replace(" and ", ", "))
+    number = r"(?:\s(?:number|no\.|#))?\s#?(\d{1,4})\b"
+    matches = list(re.finditer(r",?\s(?:and\s)?(?:in\s)?(?:the\s)?".join(word + number for word in words), text, re.I))
+    if not matches:
+        return None
+    numbers = iter(matches[-1].groups())
+    return re.sub(r"\d+", lambda _: next(numbers), form)
 
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s|\n")

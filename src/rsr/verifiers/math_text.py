@@ -104,6 +104,7 @@ def clean(text: str) -> str:
     text = _money(text) if _CURRENCY.search(text) else text
     if not text.isascii():
         text = _ascii(text)
+    text = _THIN.sub(lambda match: re.sub(r"\D", "", match[0]), text) if "\\," in text else text
     text = text.replace("\\!", "") if "\\!" in text else text
     text = _STARS.sub("^", text) if "**" in text else text
     text = _DROPPED.sub(" ", text) if _DROPPED.search(text) else text
@@ -120,9 +121,12 @@ def clean(text: str) -> str:
         text = _TIMES_X.sub(r" \\times ", _IN_BASE.sub(r"\1_{\2}", text))
     if dotted := _DOT_THOUSANDS.fullmatch(text):
         text = (dotted[1] or dotted[2] or dotted[3]).replace(".", "") + (dotted[4] or "")
+    text = _REVERSED.sub(r"\2 = \1", text) if text[-1:].isalpha() and _REVERSED.fullmatch(text) else text
     return text if text.endswith("...") else text.rstrip(".。,;: ")
 
 
+_THIN = re.compile(r"(?<![\d.])\d{1,3}(?:(?:\{,\}|\\,)\d{3})+(?!\d)")
+_REVERSED = re.compile(r"((?:[-+\d.,/(){}^* ]|\\(?:frac|sqrt|pi|cdot|times)(?![a-zA-Z]))*\d[\d)} ]*) ?= ?([a-zA-Z])")
 _CURRENCY = re.compile(r"[$€£₹¥]")
 _CURRENCIES = {"$": "dollars", "€": "euros", "£": "gbp", "¥": "yen", "₹": "rupees"}
 _MONEY = re.compile(
