@@ -172,6 +172,7 @@ EXPLAINS = re.compile(
     r"\A[\s*_#>(-]*(?:note|notice|check|to (?:check|verify|confirm|see)|verification|verify|let['’]?s (?:verify|check)"
     r"|this is because|because|for example|e\.g\.|recall|let me know|i hope|remember|hint|here,|where|indeed"
     r"|in other words"
+    r"|(?:this|that|which|it) (?:also )?(?:matches|agrees|fits|is consistent|confirms|shows why|is what|is as)\b"
     r"|if you|step \d+|proof|explanation|remark|reason|don['’]t|feel free|we used|this makes sense|you can|as a check"
     r"|double-check|sanity check|not\b)",
     re.I,
@@ -182,6 +183,7 @@ CHECKS = re.compile(
     r"\A[\s*_#>(-]*(?:(?:to )?(?:double-?)?check|to (?:verify|confirm)|verification|sanity check|as a check"
     r"|(?:we|you|one|i|let me|let us|let['’]s|it (?:is|can be)|this can be) ?(?:can|could|may|might|should)? ?(?:also |now |easily |quickly"
     r" |easy to )?(?:double-?check|verify|verified|checked|check|confirm)"
+    r"|(?:plug|put|substitut)(?:ging|ting|e|ing)?\b[^.:]{0,30}\bback\b"
     r"|i hope|hope this"
     r"|let me know|feel free|would you like|do you want|if you(?:['’]d| would| want| need| have| like))\b",
     re.I,
@@ -222,6 +224,8 @@ REASON = re.compile(
     r"|(?:which )?occur(?:s|ring)|obtained|(?:and |but )?not(?= (?:just )?[$€£]?\d)|rather than|instead of"
     r"|unlike|including|of which|not counting|(?<=, )who(?:se)?|compared (?:to|with)|from [$€£]?\d[\d,.]* to"
     r"|(?:after|before|by|while|when) [a-z]{2,12}ing"
+    r"|puisque|car|parce qu[e']|après|porque|ya que|después de|weil|da|denn|nachdem|sobald|wenn|poiché|perché|dopo"
+    r"|pois|porque|depois de|ponieważ|bo|gdyż|omdat|want|nadat|потому что|так как|karena|setelah|vì|(?<=, )soit"
     r"|to (?:get|have|earn|achieve|reach|keep) (?:an?|his|her|their|its|the)"
     r"|(?:which is |or )?(?:approximately|about|roughly)(?= [$€£]?\d))\b|\s?≈",
     re.I,
@@ -249,16 +253,27 @@ ASIDE = re.compile(
     r"|(?<!\bhas )(?<!\bhave )(?<!\bhad )(?<!\bneeds )(?<!\bneed )(?<!\bgoing )(?<!\bable )to (?!be\b"
     r"|equal\b)[a-z]{3,12}|another|remaining|first|last|next|than the|page"
     r"|equation|at|within|times|plus|original|initial|divided by|multiplied by|either|since|through)"
+    r"|durante (?:los|as|os)|después del?|de (?:los|las|sus|ses|ces|seus)|en|pendant(?: les)?|après|sur|nach(?: den)?"
+    r"|von(?: den)?|aus|in den|di|dei|delle|dopo|con (?:los|las)|com (?:os|as)|mit(?: den)?|auf|die|alle|über|z|na|od|из|за|比[^，,。]{1,8}[多少]"
     r"|\d\s?[-+*/×÷])[\s*_$\"“(£€]*(?:about |exactly |only )?[\s$\\£€]*\Z",
     re.I,
 )
 """What stands right before a number that is only mentioned."""
 
 COMPARES = re.compile(
-    r"[\s$*]{0,3}(?:\w+ ){0,2}(?:more|less|times|[a-z]{2,10}er)\b[^,;]{0,30}\b(?:than|as)\b",
+    r"[\s$*]{0,3}(?:\w+ ){0,2}(?:(?:more|less|times|[a-z]{2,10}er)\b[^,;]{0,30}\b(?:than|as)\b"
+    r"|(?:in più|in meno|de plus|de moins|más|menos|mais|mehr|weniger|więcej|mniej|больше|меньше|meer|minder)"
+    r"(?:\s\w+){0,1}\s(?:di|que|qu'|als|do que|niż|чем|dan)\b)",
     re.I,
 )
 """What follows a number that compares: `6 more than Lily's 30`."""
+
+PLACES = re.compile(
+    r"[\s$*]{0,3}(?:[^\W\d]+ ){0,2}(?:after|before|from|away|ahead|behind|later|earlier|below|above|short of|over"
+    r"|under)\b",
+    re.I,
+)
+"""What follows a number that only tells where another one lies: `in 2061, 75 years after 1986`."""
 
 BESIDE = re.compile(r"\b(?:for|in|to|on|at|within|across)(?: the| a)?[\s*_$]*\Z", re.I)
 """The same, more weakly."""

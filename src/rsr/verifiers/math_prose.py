@@ -39,6 +39,11 @@ _COMPARISON = re.compile(
 )
 
 
+_HYPOTHETICAL = re.compile(r"\bwould\b|['’]d be\b|\bcould be\b", re.I)
+_OPEN = re.compile(
+    cues.GAVE_UP.pattern + r"|\b(?:do|did) you mean\b|\b(?:could|can|would) you (?:please )?(?:clarify|tell me|specify)\b",
+    re.I,
+)
 _CONTINUES = re.compile(
     r"\s*(?:(?:[oO]f|[fF]rom|[iI]n) which|including|excluding|not counting|(?:plus|and|or|which) (?:is|are|makes)?)\b"
 )
@@ -55,6 +60,8 @@ def last_value(text: str) -> str | None:
     for at in range(len(sentences) - 1, -1, -1):
         sentence = sentences[at]
         if cues.GAVE_UP.search(sentence) and " but " not in sentence:
+            return None
+        if _HYPOTHETICAL.search(sentence) and any(_OPEN.search(earlier) for earlier in sentences[:at]):
             return None
         rather = cues.RATHER.search(sentence)
         if rather:
@@ -224,7 +231,9 @@ def _chosen(clause: str, found: list[Candidate]) -> str | None:
         return None
     weights = [_weight(clause, candidate) for candidate in found]
     for number in range(1, len(found)):  # "of 4 and 6"
-        if _JOINT.fullmatch(clause, found[number - 1].end, found[number].start):
+        if cues.PLACES.match(clause, found[number].end) and clause[: found[number].start].rstrip("$*").endswith(", "):
+            weights[number] = 0
+        elif _JOINT.fullmatch(clause, found[number - 1].end, found[number].start):
             weights[number] = weights[number - 1]
         elif _ATTRIBUTE.fullmatch(clause, found[number - 1].end, found[number].start):
             return f"{_chosen(clause, found[:number])}, {found[number].text}"
@@ -241,7 +250,11 @@ def _chosen(clause: str, found: list[Candidate]) -> str | None:
     first, last = at, at
     while first > 0 and _JOINT.fullmatch(clause, found[first - 1].end, found[first].start):
         first -= 1
-    while last + 1 < len(found) and _JOINT.fullmatch(clause, found[last].end, found[last + 1].start):
+    while (
+        last + 1 < len(found)
+        and weights[last + 1]
+        and _JOINT.fullmatch(clause, found[last].end, found[last + 1].start)
+    ):
         last += 1
     return _listed(clause, found[first : last + 1])
 

@@ -52,6 +52,7 @@ _NAME = re.compile(r"(?<![a-zA-Z])[A-Z][a-z]+\b")
 _NO_NAME = re.compile(
     r"(?:So|Thus|Therefore|Hence|The|This|That|It|He|She|They|We|In|On|At|If|Since|Then|And|But|Finally|Answer|After|Because|As|For)\Z"
 )
+_LANDS = re.compile(rf"\b(?:is|be|was|on|at|reach(?:es)?|becomes|get to|a)\s(?:an? )?\*{{0,2}}({_DAY})[\s.!*]*\Z", re.I)
 _DAYS = re.compile(rf"\b{_DAY}\b", re.I)
 
 
@@ -82,7 +83,8 @@ def word_of(sentence: str, kind: str) -> str | None:
         return polar(sentence) or (claim[1] if claim else None)
     if kind == "day":
         days = {day.casefold() for day in _DAYS.findall(sentence)}
-        return predicate(sentence) or (days.pop() if len(days) == 1 else None)
+        final = _LANDS.search(sentence)
+        return predicate(sentence) or (days.pop() if len(days) == 1 else final[1] if final else None)
     if _PREMISE.match(sentence) and "," not in sentence:
         return None
     match = _NAMED.search(sentence) or _ADJECTIVE.search(sentence) or _PICKED.search(sentence)
