@@ -300,12 +300,13 @@ def _formulas(text: str, formula: re.Match[str]) -> str:
 # --- bare expressions
 
 _HEADLINE = re.compile(r"\s*\*\*([^*\n]{1,60})\*\*\.?\s*\n\s*\n")
+_OPENING = re.compile(rf"\s*((?!1\.\s)[$€£]?{NUMBER}(?: ?[a-z°%²³/]{{1,12}})?)\.\s(?=[A-Z])(?![^\n]*\n\s*\d{{1,2}}[.)]\s)")
 _NUMBERED = re.compile(r"\d+[.):]\s")
 
 
 def _headline(text: str) -> str | None:
     """The value in bold that a response begins with, where what follows only explains it."""
-    match = _HEADLINE.match(text)
+    match = _HEADLINE.match(text) or _OPENING.match(text)
     if match is None or _NUMBERED.match(match[1]) or not MATHEMATICAL.match(match[1]) or _VERBS.search(match[1]):
         return None
     rest = text[match.end() :]

@@ -39,6 +39,7 @@ _LATEX = re.compile(  # without dollars
     rf"(?<![\w$\\{{}}])(?:[-−+(\[]{{0,2}}[\w.]{{1,8}}[ ^_*=+-]{{0,3}}){{0,3}}[-−+(\[]?{_COMMAND}"
     rf"(?:{_GROUP}|[\w^+*/=,|)\](\[-]|{_COMMAND}|\.\d|\s(?=[-+*=\\(\d]|[a-zA-Z]\b)){{0,200}}"
 )
+_RAISED = re.compile(r"(?<![\w$\\^.)])(?<!\d )(?:[a-lo-zπ][⁰¹²³⁴-⁹⁻]{1,6}|π)(?![\w(])")
 _ROOT = re.compile(r"(?<![\w.])[-−]?\d{0,6}√(?:\d+(?:\.\d+)?|\([^()\n]{1,40}\))(?!\w)")
 _DURATION = re.compile(  # 2 h 20 min
     r"(?<![\w.,])\d{1,4}\s?(?:h|hrs?|std|d|min|ft|lbs?|km|m|kg)\.?,?\s(?:and |und |y |et |e )?\d{1,3}\s?(?:min|mins|m|sec|s|in|oz|cm|g|h)"
@@ -65,7 +66,7 @@ _SCALED = re.compile(
 )
 _GROUPED = re.compile(
     r"\bRp\.? ?\d{1,3}(?:\.\d{3})+(?!\d)|(?<![\w.,])\d{1,2}(?:,\d{2})+,\d{3}(?![\w,]\d)"
-    r"|(?<![\w.,])\d{1,3}(?:\.\d{3})+,\d{2}(?!\d)"
+    r"|(?<![\w.,])\d{1,3}(?:[. ]\d{3})+,\d{2}(?!\d)"
 )
 _BASED = re.compile(r"(?<![\w.])[0-9A-F]{1,30}_\{?\d{1,2}\}?(?!\w)")
 SPELLED = re.compile(
@@ -160,6 +161,7 @@ def candidates(clause: str) -> list[Candidate]:
         _COMMA,
         _EXPRESSION,
         _ROOT,
+        _RAISED,
         _ATTACHED,
         _NUMBER,
     ):
@@ -171,7 +173,7 @@ def candidates(clause: str) -> list[Candidate]:
                 continue
             if pattern is _DURATION and compound(text) is None:
                 continue
-            if pattern is _EXPRESSION and not re.search(r"\d|[a-zA-Z].*[a-zA-Z]", text):
+            if pattern is _EXPRESSION and not re.search(r"[\d⁰¹²³⁴-⁹]|[a-zA-Z].*[a-zA-Z]", text):
                 continue
             text = _evaluated(text)
             if _EXCEPT.search(clause, 0, match.start()):

@@ -139,7 +139,7 @@ DENIED = re.compile(r"\b(?:not|isn['’]t|wrong|incorrect|in correct|mistake|err
 DOUBT = re.compile(
     r"\?\s*$|\b(?:not sure|unsure|cannot|can['’]t|could be|might be|may be|is not|isn['’]t|don['’]t know|no idea"
     r"|unable"
-    r"|possible answers?|let me think|i guess either)\b",
+    r"|possible answers?|(?:i|we|one|you)(?:['’]d| would) (?:first|start|begin|need to|have to|then|now)|let me think|i guess either)\b",
     re.I,
 )
 """A sentence that commits to nothing."""
@@ -196,6 +196,14 @@ CHECKED = re.compile(
 )
 """A paragraph that works backwards."""
 
+REMARKS = re.compile(
+    r"\n\s*[*_#>]{0,4}\s?(?:another (?:way|method|approach)|alternatively|in general|more generally|note|remark|interestingly"
+    r"|it['’]?s worth|one could also|a common (?:mistake|error)|be careful|intuitively|this works because|in comparison"
+    r"|for reference|anmerkung|hinweis|probe|remarque|vérification|nota|observación|comprobación)\b(?:(?!\n\s*\n)[\s\S])*",
+    re.I,
+)
+"""A paragraph that adds something to what was concluded before it."""
+
 PREMISE = re.compile(
     r"\A\s*(?:since|as|because|when|if|given that|given)\b.*?,\s(?=(?:the|there|we|it|he|she|they|you|this|each"
     r"|his|her|their"
@@ -205,7 +213,7 @@ PREMISE = re.compile(
 """What a sentence presupposes: `Since the discriminant is 16 > 0,`."""
 
 CLAUSE = re.compile(
-    r"(?:,\s|;\s|\s)(?:and(?= there (?:are|is|were)\b)|and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|which means"
+    r",?\s(?:but|and) (?:since|as|because) [^,.;:]{1,100},(?=\s)|(?:,\s|;\s|\s)(?:and(?= there (?:are|is|were)\b)|and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|which means"
     r"|which leaves(?! (?:at|for|from|on|in)\b)"
     r"|which gives|which makes|that is|i\.e\.|for a total of|this means|it follows that|we get|we have|then"
     r"|resulting in"
@@ -222,12 +230,13 @@ REASON = re.compile(
     r"|as (?:the|there|we|it|each|he|she|they)|given that|due to|where|assuming|if|when"
     r"|attained|achieved"
     r"|(?:which )?occur(?:s|ring)|obtained|(?:and |but )?not(?= (?:just )?[$€£]?\d)|rather than|instead of"
-    r"|unlike|including|of which|not counting|(?<=, )who(?:se)?|compared (?:to|with)|from [$€£]?\d[\d,.]* to"
+    r"|unlike|including|of which|not counting|(?<=, )who(?:se)?|davon|dont|de los cuales|dos quais|di cui|waarvan|z toho|z czego|varav"
+    r"|из них|compared (?:to|with)|from [$€£]?\d[\d,.]* to"
     r"|(?:after|before|by|while|when) [a-z]{2,12}ing"
     r"|puisque|car|parce qu[e']|après|porque|ya que|después de|weil|da|denn|nachdem|sobald|wenn|poiché|perché|dopo"
     r"|pois|porque|depois de|ponieważ|bo|gdyż|omdat|want|nadat|потому что|так как|karena|setelah|vì|(?<=, )soit"
     r"|to (?:get|have|earn|achieve|reach|keep) (?:an?|his|her|their|its|the)"
-    r"|(?:which is |or )?(?:approximately|about|roughly)(?= [$€£]?\d))\b|\s?≈",
+    r"|(?:which is |or )?(?:approximately|about|roughly)(?= [$€£]?\d))\b|\s?≈|,?\s?(?:因为|由于|因為|其中|なぜなら|왜냐하면)",
     re.I,
 )
 """Where a clause turns to its reasons."""
@@ -253,8 +262,9 @@ ASIDE = re.compile(
     r"|(?<!\bhas )(?<!\bhave )(?<!\bhad )(?<!\bneeds )(?<!\bneed )(?<!\bgoing )(?<!\bable )to (?!be\b"
     r"|equal\b)[a-z]{3,12}|another|remaining|first|last|next|than the|page"
     r"|equation|at|within|times|plus|original|initial|divided by|multiplied by|either|since|through)"
-    r"|durante (?:los|as|os)|después del?|de (?:los|las|sus|ses|ces|seus)|en|pendant(?: les)?|après|sur|nach(?: den)?"
-    r"|von(?: den)?|aus|in den|di|dei|delle|dopo|con (?:los|las)|com (?:os|as)|mit(?: den)?|auf|die|alle|über|z|na|od|из|за|比[^，,。]{1,8}[多少]"
+    r"|\b(?:durante (?:los|as|os)|después del?|(?:de|para|pour|por) (?:los|las|sus|ses|ces|seus|tes|mes|nos)"
+    r"|van de|av (?:de|sina|hans|hennes)|(?:seine|ihre|deine|meine)[nrms]?|suoi|sue|seus|suas|sus|ses|en|pendant(?: les)?|après|sur|nach(?: den)?"
+    r"|von(?: den)?|aus|in den|di|dei|delle|dopo|con (?:los|las)|com (?:os|as)|mit(?: den)?|auf|die|alle|über|z|na|od|из|за|比[^，,。]{1,8}[多少])"
     r"|\d\s?[-+*/×÷])[\s*_$\"“(£€]*(?:about |exactly |only )?[\s$\\£€]*\Z",
     re.I,
 )

@@ -26,6 +26,7 @@ _ATTRIBUTE = re.compile(
 _BY = re.compile(r"\s(?:by|x|×)\s")
 _LEADS = re.compile(r"\A.*(?:\b(?:is|are|be|get|have|gives?|equation|so|thus|hence|therefore)\s|:\s)", re.S | re.I)
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
+_FUNCTION = re.compile(r"(?<![a-zA-Z])(?:arc)?(?:log|ln|sin|cos|tan|cot|exp|sqrt)(?![a-zA-Z])")
 _LEFT_OF = re.compile(r"(?:\A\s?|[^\w\s=)]\s?|[a-zA-Z]{2}\s)([-−+]?[\d(√][\d\s.,/()+*^√π−-]{0,60})\Z")
 
 
@@ -69,7 +70,7 @@ def last_value(text: str) -> str | None:
         if (_aside(sentence) or _CONTINUES.match(sentence) or _BESIDE_THE_POINT.search(sentence)) and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
             continue
         doubtful = cues.DOUBT.search(sentence) is not None and not cues.GUESS.search(sentence)
-        if not re.search(r"[\d$\\]", sentence) and not SPELLED.search(sentence):
+        if not re.search(r"[\d$\\⁰¹²³⁴-⁹π√]", sentence) and not SPELLED.search(sentence):
             named = said.word_of(sentence, "word") if cues.CONCLUDES.match(sentence) else None
             word = said.polar(sentence) or said.predicate(_main(sentence)) or said.nothing(sentence) or named
             if word and not doubtful:
@@ -78,6 +79,8 @@ def last_value(text: str) -> str | None:
         if cues.CHECKS.match(sentence) and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
             continue
         explains = cues.EXPLAINS.match(sentence)
+        if explains and doubtful and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
+            continue
         if explains and any(cues.CONCLUDES.match(earlier) for earlier in sentences[max(0, at - 3) : at]):
             continue
         if doubtful:
@@ -114,7 +117,17 @@ def _unchecked(text: str) -> str:
         concludes = any(cues.CONCLUDES.match(sentence) for sentence in _SENTENCES.split(match[0]))
         return match[0] if concludes or not re.search(r"\d", text[: match.start()]) else "\n"
 
-    return cues.CHECKED.sub(kept, text)
+    def told(match: re.Match[str]) -> str:
+        return kept(match) if _GIVES.search(text[max(0, match.start() - 300) : match.start()]) else match[0]
+
+    return cues.REMARKS.sub(told, cues.CHECKED.sub(kept, text))
+
+
+_GIVES = re.compile(
+    r"(?:\b(?:is|are|has|have|was|were|be|equals?|gives?|costs?|length|total|only|ist|sind|est|es|è)\b|[=:])[\s$*_\\(-]{0,6}"
+    r"[^\s\d]{0,8}\d[^.!?\n]{0,80}[.!]?[\s$*]*\Z",
+    re.I,
+)
 
 
 def _aside(sentence: str) -> bool:
@@ -159,6 +172,11 @@ def value_before(text: str) -> str | None:
     return found[-1].text if found and not re.search(r"\w", tail[found[-1].end :]) else None
 
 
+_SUMMED_UP = re.compile(
+    r"[^\d:]{0,80}\d[\d.,]*[^\d:]{0,60}\b(?:in total|altogether|in all|overall|needed|left)\b[^\d:]{0,30}(?=:\s[^:]{0,30}\d[^:]*\d)", re.I
+)
+
+
 def _value(sentence: str) -> str | None:
     """The value of a sentence; "" where it has numbers and gives none, None where it has no number."""
     bold = [match[1] or match[2] for match in BOLD.finditer(sentence)]
@@ -170,6 +188,8 @@ def _value(sentence: str) -> str | None:
             return inner + " " + after.lstrip("*_")[:unit].strip() if unit else inner
     premise = cues.PREMISE.match(sentence)
     clauses = [sentence[: premise.end()]] if premise else []
+    if not premise and (summed := _SUMMED_UP.match(sentence)):
+        sentence = summed[0]
     clauses += [clause for clause in cues.CLAUSE.split(sentence[premise.end() if premise else 0 :]) if clause]
     amounts = said.several(clauses[-1]) if clauses else None
     if amounts:
@@ -213,7 +233,7 @@ def _right_side(clause: str) -> str | None:
     right = right.strip(" .*_`!")
     if re.fullmatch(r"[a-zA-Z]", right) and (turned := _LEFT_OF.search(sides)):
         return f"{right} = {turned[1].strip()}"
-    if not re.search(r"\w", right) or _PROSE.search(right) or re.search(r"\bat [a-z]\s?\Z", sides):
+    if not re.search(r"\w", right) or _PROSE.search(_FUNCTION.sub("", right)) or re.search(r"\bat [a-z]\s?\Z", sides):
         return None
     again = re.search(
         r"(?:\A|[^\w])([^\W\d]\w?\s?=\s?[^=]{1,40}?(?:,|\bor\b|\band\b)\s?[^\W\d]\w?\s?=\s?)\Z", sides + "="

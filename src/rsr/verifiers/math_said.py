@@ -45,6 +45,10 @@ _ADJECTIVE = re.compile(
     r"\b(?:is|are|was|were|be|called)\s+(?:(?:an?|the|also|therefore|indeed)\s)?\*{0,2}(?![a-z]+est\b|(?:winner|first|last|second|third|only|one)\b)([a-z][a-z-]{2,20})\*{0,2}"
     r"(?:\s(?:triangle|angle|number|function|polygon))?(?:[\s.!]*\Z|,\s(?:with|which|because|since|as)\b|\s(?:because|since)\b)"
 )
+_MOST = re.compile(
+    r"\b([A-Z][a-z]+) (?:has|had|gets|got|ran|is|was|scored|comes|came|finished|finishes|won|wins|arrives|arrived|earns|earned"
+    r"|collected|read|spent) (?:the )?(?:most|fewest|least|first|[a-z]+est)\b"
+)
 _PICKED = re.compile(
     r"\b(?:buy|choose|pick|select|take|use)\s(?:the\s)?\**([a-z]+(?:\s[a-z]+)?)\**(?:[\s.!]*\Z|,|\s(?:because|since|as)\b)"
 )
@@ -87,7 +91,7 @@ def word_of(sentence: str, kind: str) -> str | None:
         return predicate(sentence) or (days.pop() if len(days) == 1 else final[1] if final else None)
     if _PREMISE.match(sentence) and "," not in sentence:
         return None
-    match = _NAMED.search(sentence) or _ADJECTIVE.search(sentence) or _PICKED.search(sentence)
+    match = _MOST.search(sentence) or _NAMED.search(sentence) or _ADJECTIVE.search(sentence) or _PICKED.search(sentence)
     if match:
         return next(group for group in match.groups() if group)
     names = {name for name in _NAME.findall(sentence) if not _NO_NAME.match(name)}

@@ -132,7 +132,7 @@ _CURRENCIES = {"$": "dollars", "€": "euros", "£": "gbp", "¥": "yen", "₹": 
 _MONEY = re.compile(
     r"\s*(-?)\s?(?:\$\s?(?=\\\$))?(?:US)?\\?([$€£₹¥])\s?(-?[\d,.]*\d)( (?:thousand|million|billion"
     r"|trillion))?\.?\s*\$?\s*"
-    r"|\s*(-?[\d,.]*\d)\s?([€£₹¥])\s*"
+    r"|\s*(-?(?:\d{1,3}(?: \d{3})+,\d\d|[\d,.]*\d))\s?([€£₹¥])\s*"
 )
 
 
