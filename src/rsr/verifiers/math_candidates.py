@@ -61,6 +61,7 @@ _ATTACHED = re.compile(
     r"(?<![\w.,\\^])(\d[\d,]{0,15}(?:\.\d+)?)([a-zA-Zµ]{1,12}(?:/[a-z]{1,4})?(?:\^?[23]|[²³])?)(?![\w^(/])"
 )
 _ORDINAL = re.compile(r"(?<![\w.])(\d{1,9})(?:st|nd|rd|th)\b", re.I)
+_THE_ORDINAL = re.compile(r"(?:(?<=\bit['’]s the )|(?<=\bit is the )|(?<=\bwill be the )|(?<=\bmust be the ))(\d{1,9})(?:st|nd|rd|th)\b", re.I)
 _SCALED = re.compile(
     r"(?<![\w.,])[$€£]?\d[\d,]{0,15}(?:\.\d+)? (?:thousand|million|billion|trillion)\b(?: dollars| euros)?"
 )
@@ -105,7 +106,7 @@ class Candidate(NamedTuple):
 def formula_of(match: re.Match[str]) -> str:
     """The content of a `FORMULA`; of several lines the last one."""
     content = next(group for group in match.groups() if group)
-    if "\\\\" in content and not re.search(r"\\begin\s?\{(?:[pbvBV]?matrix|array|cases)", content):
+    if "\\\\" in content and not re.search(r"\\begin\s?\{(?:(?:[pbvBV]|small)?matrix|array|cases)", content):
         content = re.sub(r"\\(?:begin|end)\s?\{[a-z]+\*?\}", " ", content)
         rows = [row for row in re.split(r"\\\\(?:\[[^\]]{0,8}\])?", content) if re.search(r"\w", row)]
         content = rows[-1].replace("&", " ") if rows else content
@@ -186,6 +187,7 @@ def candidates(clause: str) -> list[Candidate]:
         found.append(Candidate(f"{match[1]}/{match[2]}", match.start(), match.end()))
     if not found:
         found = [Candidate(spelled(match), match.start(), match.end()) for match in SPELLED.finditer(clause)]
+    found += [Candidate(match[1], match.start(), match.end()) for match in _THE_ORDINAL.finditer(clause)]
     if not found:
         found = [Candidate(match[1], match.start(), match.end()) for match in _ORDINAL.finditer(clause)]
     return _compounds(clause, sorted(found, key=lambda candidate: candidate.start))

@@ -173,6 +173,8 @@ EXPLAINS = re.compile(
     r"|this is because|because|for example|e\.g\.|recall|let me know|i hope|remember|hint|here,|where|indeed"
     r"|in other words"
     r"|(?:this|that|which|it) (?:also )?(?:matches|agrees|fits|is consistent|confirms|shows why|is what|is as)\b"
+    r"|assuming|i (?:used|assumed|took|rounded|checked)|we (?:assumed|rounded)|had (?:he|she|it|they|we)|without|the reason"
+    r"|meanwhile|by then|see|compare|this (?:would|way|works)"
     r"|if you|step \d+|proof|explanation|remark|reason|don['’]t|feel free|we used|this makes sense|you can|as a check"
     r"|double-check|sanity check|not\b)",
     re.I,
@@ -184,6 +186,7 @@ CHECKS = re.compile(
     r"|(?:we|you|one|i|let me|let us|let['’]s|it (?:is|can be)|this can be) ?(?:can|could|may|might|should)? ?(?:also |now |easily |quickly"
     r" |easy to )?(?:double-?check|verify|verified|checked|check|confirm)"
     r"|(?:plug|put|substitut)(?:ging|ting|e|ing)?\b[^.:]{0,30}\bback\b"
+    r"|thanks|thank you|(?:pro ?)?tip\b|p\.? ?s\b|this assumes|i (?:have )?assumed|at (?:that|this|which) (?:time|point|moment)"
     r"|i hope|hope this"
     r"|let me know|feel free|would you like|do you want|if you(?:['’]d| would| want| need| have| like))\b",
     re.I,
@@ -235,6 +238,8 @@ REASON = re.compile(
     r"|(?:after|before|by|while|when) [a-z]{2,12}ing"
     r"|puisque|car|parce qu[e']|après|porque|ya que|después de|weil|da|denn|nachdem|sobald|wenn|poiché|perché|dopo"
     r"|pois|porque|depois de|ponieważ|bo|gdyż|omdat|want|nadat|потому что|так как|karena|setelah|vì|(?<=, )soit"
+    r"|(?:in order )?to be [a-z]{3,12}(?= (?:by|before|at|on|in|with))|(?<=, )as(?! (?:well|follows)\b)"
+    r"|(?<=, )(?:d\. ?h(?=\.)|c['’]est-à-dire|es decir|cioè|ou seja|то есть)"
     r"|to (?:get|have|earn|achieve|reach|keep) (?:an?|his|her|their|its|the)"
     r"|(?:which is |or )?(?:approximately|about|roughly)(?= [$€£]?\d))\b|\s?≈|,?\s?(?:因为|由于|因為|其中|なぜなら|왜냐하면)",
     re.I,
@@ -242,8 +247,8 @@ REASON = re.compile(
 """Where a clause turns to its reasons."""
 
 COMMITS = re.compile(
-    r"(?:\b(?:is|are|be|equals?|equal to|becomes|was|were|there are|there were|(?:left|ends?|ended"
-    r"|comes?) (?:up )?with|to (?:get|obtain|give)|comes? to|amounts? to|arrive at|totals?|totaling"
+    r"(?:\b(?:is|are|be|(?:it|that|there|he|she)['’]s|equals?|equal to|becomes|was|were|there are|there were|(?:left|ends?|ended"
+    r"|comes?) (?:up )?with|(?:down|up|reduced|increased|falls?|drops?|rises?|fell|dropped|rose) to|(?:it['’]s|it is|will be|must be) the|to (?:get|obtain|give)|comes? to|amounts? to|arrive at|totals?|totaling"
     r"|leaves|leaving|remains?|(?<!the )remaining"
     r"|(?:total|sum|average|remainder|radius|value|product|quotient|ratio|slope|profit|distance|speed|score|probability|mean|median|maximum|minimum|cost|price|length"
     r"|area|volume) of)|=|:|≈)[\s*_$\"“(]*(?:\b(?:exactly|only|just|about|approximately|actually|really|now"

@@ -13,7 +13,7 @@ from rsr.verifiers.math_numbers import exact
 from rsr.verifiers.math_text import closing, parsed
 from rsr.verifiers.math_units import unit as unit_of
 
-_MATRIX = re.compile(r"\\begin\s?\{([pbvBV]?matrix|array|cases)\}(?:\{[clr| ]+\})?(.*)\\end\s?\{\1\}", re.S)
+_MATRIX = re.compile(r"\\begin\s?\{((?:[pbvBV]|small)?matrix|array|cases)\}(?:\{[clr| ]+\})?(.*)\\end\s?\{\1\}", re.S)
 _BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?\s?_\s?(?:\{\s?(?:\\text\s?\{)?\s?)?(\d{1,2}|two|eight|ten|sixteen)\b[\s}]*")
 _BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
 _RATIO = re.compile(r"\s?([^:,=]{1,60}?)\s?(?::|(?<=\d) to (?=\d))\s?([^:,=]{1,60})")

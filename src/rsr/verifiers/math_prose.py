@@ -16,7 +16,8 @@ from rsr.verifiers.math_results import NUMBER, last_sum, result_in, speaks_of_su
 from rsr.verifiers.math_text import closing
 
 _SENTENCES = re.compile(
-    r"(?<=[.!?。！？])(?=\s|[A-Z\u4e00-\u9fff])(?<!\b[A-Zv]\.)(?<!\bvs\.)(?<!\bapprox\.)(?<!\b[ap]\.m\.(?=\s[a-z]))|\n"
+    r"(?<=[.!?。！？])(?=\s|[A-Z\u4e00-\u9fff])(?<!\b[A-Zv]\.)(?<!\bvs\.)(?<!\bapprox\.)(?<!\b[ap]\.m\.(?=\s[a-z]))"
+    r"(?<!\bd\.(?=\sh\.))(?<!\bd\. h\.)(?<!\bd\.h\.)(?<!\bca\.)|\n"
 )
 _JOINT = re.compile(r"[\s$]*(?:,|;|,?\s?and|,?\s?or|und|et|y|e|和|&)[\s$]*")
 _ATTRIBUTE = re.compile(
@@ -26,6 +27,7 @@ _ATTRIBUTE = re.compile(
 _BY = re.compile(r"\s(?:by|x|×)\s")
 _LEADS = re.compile(r"\A.*(?:\b(?:is|are|be|get|have|gives?|equation|so|thus|hence|therefore)\s|:\s)", re.S | re.I)
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
+_WORDS_BEFORE = re.compile(r"\A.*(?<![a-zA-Z\\])(?!(?:sin|cos|tan|log|ln|exp|sqrt)\b)[a-zA-Z]{2,}:?\s", re.S)
 _FUNCTION = re.compile(r"(?<![a-zA-Z])(?:arc)?(?:log|ln|sin|cos|tan|cot|exp|sqrt)(?![a-zA-Z])")
 _LEFT_OF = re.compile(r"(?:\A\s?|[^\w\s=)]\s?|[a-zA-Z]{2}\s)([-−+]?[\d(√][\d\s.,/()+*^√π−-]{0,60})\Z")
 
@@ -195,7 +197,9 @@ def _value(sentence: str) -> str | None:
     if amounts:
         return amounts
     if not FORMULA.search(sentence) and not said.predicate(sentence):
-        result = result_in(sentence)
+        reason = cues.REASON.search(sentence)
+        told = sentence[: reason.start()] if reason else sentence
+        result = result_in(told if any(_weight(told, one) >= _COMMITTED for one in candidates(told)) else sentence)
         if result:
             at = sentence.rfind(result) + len(result)
             return sentence[at - len(result) : with_unit(sentence, at)]
@@ -241,6 +245,7 @@ def _right_side(clause: str) -> str | None:
     if again:
         return f"{again[1]}{right}"
     left = _LEADS.sub("", sides.rpartition("=")[2]).strip(" .*_`")
+    left = _WORDS_BEFORE.sub("", left) if _PROSE.search(left) else left
     if re.search(r"[a-zA-Z]", left) and not _PROSE.search(left) and re.fullmatch(r"[\w\s+*/^()²³.−-]{1,60}", left):
         return f"{left} = {right}"
     return right

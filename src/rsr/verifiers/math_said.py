@@ -45,6 +45,7 @@ _ADJECTIVE = re.compile(
     r"\b(?:is|are|was|were|be|called)\s+(?:(?:an?|the|also|therefore|indeed)\s)?\*{0,2}(?![a-z]+est\b|(?:winner|first|last|second|third|only|one)\b)([a-z][a-z-]{2,20})\*{0,2}"
     r"(?:\s(?:triangle|angle|number|function|polygon))?(?:[\s.!]*\Z|,\s(?:with|which|because|since|as)\b|\s(?:because|since)\b)"
 )
+_ALL_CAPITALS = re.compile(r"\b(?:is|are|be|as|in)\s\*{0,2}([A-Z]{2,12})\*{0,2}[\s.!]*\Z")
 _MOST = re.compile(
     r"\b([A-Z][a-z]+) (?:has|had|gets|got|ran|is|was|scored|comes|came|finished|finishes|won|wins|arrives|arrived|earns|earned"
     r"|collected|read|spent) (?:the )?(?:most|fewest|least|first|[a-z]+est)\b"
@@ -52,9 +53,9 @@ _MOST = re.compile(
 _PICKED = re.compile(
     r"\b(?:buy|choose|pick|select|take|use)\s(?:the\s)?\**([a-z]+(?:\s[a-z]+)?)\**(?:[\s.!]*\Z|,|\s(?:because|since|as)\b)"
 )
-_NAME = re.compile(r"(?<![a-zA-Z])[A-Z][a-z]+\b")
+_NAME = re.compile(r"(?<![a-zA-Z])[A-Z][a-z]+\b(?: [A-Z](?![\w.]))?")
 _NO_NAME = re.compile(
-    r"(?:So|Thus|Therefore|Hence|The|This|That|It|He|She|They|We|In|On|At|If|Since|Then|And|But|Finally|Answer|After|Because|As|For)\Z"
+    r"(?:[A-Z][a-z]+ing|So|Thus|Therefore|Hence|The|This|That|It|He|She|They|We|In|On|At|If|Since|Then|And|But|Finally|Answer|After|Because|As|For)\Z"
 )
 _LANDS = re.compile(rf"\b(?:is|be|was|on|at|reach(?:es)?|becomes|get to|a)\s(?:an? )?\*{{0,2}}({_DAY})[\s.!*]*\Z", re.I)
 _DAYS = re.compile(rf"\b{_DAY}\b", re.I)
@@ -71,6 +72,8 @@ def predicate(clause: str) -> str | None:
             continue
         if match[4] is None or (_CAPITALS.fullmatch(match[4]) and not match[4].isdigit()):
             found = next(group for group in match.groups() if group)
+        if found and clause.startswith(":", match.end()):  # the rest only explains it
+            return found
     return found
 
 
@@ -91,6 +94,9 @@ def word_of(sentence: str, kind: str) -> str | None:
         return predicate(sentence) or (days.pop() if len(days) == 1 else final[1] if final else None)
     if _PREMISE.match(sentence) and "," not in sentence:
         return None
+    capitals = _ALL_CAPITALS.search(sentence)
+    if capitals:
+        return capitals[1]
     match = _MOST.search(sentence) or _NAMED.search(sentence) or _ADJECTIVE.search(sentence) or _PICKED.search(sentence)
     if match:
         return next(group for group in match.groups() if group)
@@ -148,11 +154,11 @@ _VERB = (
     r"|makes?|made|sold|scored)"
 )
 _SAYS = re.compile(
-    rf"(?P<subject>[A-Za-z$\\][^.;=:]{{0,60}}?)\s?(?:{_VERB}|:)\s(?:(?:now|only|about|exactly)\s)?(?:[^=.;,]{{1,30}}=\s?)?"
+    rf"(?P<subject>[A-Za-z$\\][^.;=:]{{0,60}}?)\s?(?:{_VERB}|:)\s(?:(?:now|only|about|exactly)\s)?(?:(?P<left>[^=.;,]{{1,30}})=\s?)?"
     rf"{_VALUE}(?P<noun>(?:\s[a-zA-Z°/²³^-]{{1,14}}\d?){{0,4}})[\s*.!]*"
 )
 _COUNTS = re.compile(
-    rf"(?P<subject>[^\d]{{0,60}}?)\b[a-z]+\s{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}})(?:\sleft)?[\s*.!]*"
+    rf"(?P<subject>[^\d]{{0,60}}?)\b[a-z]+:?\s{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}})(?:\sleft)?[\s*.!]*"
 )
 _COUNT = re.compile(
     rf"{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}}?)(?:\s(?:on|in|at|left)\b[a-zA-Z ]{{0,30}})?[\s*.!]*"
@@ -203,6 +209,9 @@ def several(clause: str) -> str | None:
 def _listed(amounts: list[re.Match[str]]) -> str | None:
     if any(_NO_NOUN.search(match["noun"]) for match in amounts):
         return None
+    lefts = [(match.groupdict().get("left") or "").strip(" $") for match in amounts]
+    if all(len(left) == 1 for left in lefts) and len(set(lefts)) == len(lefts):
+        return ", ".join(f"{left} = {match['value']}" for left, match in zip(lefts, amounts, strict=True))
     return ", ".join(f"{match['value']} {_noun(match)}".strip() for match in amounts)
 
 
