@@ -82,12 +82,14 @@ def final_answer(text: str, kind: str = "") -> Answer | None:
     return Answer(_trimmed(given), False) if given and given.strip() else None
 
 
+_TAIL = re.compile(r"(?<=[a-zA-Z])!+\Z|(?<=\d)\s(?:each|apiece|in total|altogether|in all|total|left|overall)[.!]?\Z")
 _STRAY = re.compile(r"(?:\s|[,;:]|\b(?:and|or|so|but)\b){1,4}\Z")
 
 
 def _trimmed(text: str) -> str:
     """Without a quote that opens or closes elsewhere, and without an "and" that leads on."""
     text = _STRAY.sub("", text) if text[-1].isalpha() or text[-1] in ",;: " else text
+    text = _TAIL.sub("", text)
     for quote in "\"'”’“":
         if text.count(quote) % 2 and (text[0] == quote or (text[-1] == quote and text[-2:-1].isalnum())):
             text = text.strip(quote)

@@ -34,7 +34,7 @@ PHRASE = re.compile(
     r"|solutions?))"
     r"(?: (?:to|for|of|in) [^.\n:=?$]{1,80}?|, (?:after|before|when|once|as|if|having|by"
     r"|given)[^\n:=?$]{1,60}?,)?(?:,? (?:therefore|then|thus|hence|in this case),?)?[ *_)]{0,4}"
-    rf"{_VERB}(?P<denied> not\b|n['’]t\b)?|(?<![^\n])\**(?:A|Ans|答|解)\**[.:：](?=\s?\S)\**|{_ABROAD})(?:[ \t_:：]"
+    rf"{_VERB}(?P<denied> not\b|n['’]t\b)?|(?<![^\n])\**(?:A(?!\**:[^\n]{{0,200}}\n?[^\n]{{0,60}}\bB\**:)|Ans|答|解)\**[.:：](?=\s?\S)\**|{_ABROAD})(?:[ \t_:：]"
     rf"|\*{{1,2}}(?=[\s:：])){{0,6}}",
     re.I,
 )
@@ -114,7 +114,7 @@ CORRECTION = re.compile(
 
 CORRECTED = re.compile(
     r"(?:\b(?:should (?:actually |instead |really )?be|(?:it|that|this)(?: is|['’]s)(?: actually| really)?"
-    r"|make (?:that|it)"
+    r"|makes? (?:that|it)|(?:that|this) (?:makes|gives|leaves)"
     r"|must be|we (?:get|have|obtain)|which (?:is|gives)|i get|equals)|=|应该是|应为)\s?\*{0,2}(?=[-−$\\\d(])",
     re.I,
 )
@@ -139,6 +139,7 @@ DENIED = re.compile(r"\b(?:not|isn['’]t|wrong|incorrect|in correct|mistake|err
 DOUBT = re.compile(
     r"\?\s*$|\b(?:not sure|unsure|cannot|can['’]t|could be|might be|may be|is not|isn['’]t|don['’]t know|no idea"
     r"|unable"
+    r"|(?:(?:we|i) (?:are|were) asked|you(?:['’]re| are) asking|the (?:question|problem) (?:asks|is asking))\b(?!.*\b(?:which|so|that) (?:is|are|equals)\b)"
     r"|possible answers?|(?:i|we|one|you)(?:['’]d| would) (?:first|start|begin|need to|have to|then|now)|let me think|i guess either)\b",
     re.I,
 )
@@ -216,9 +217,9 @@ PREMISE = re.compile(
 """What a sentence presupposes: `Since the discriminant is 16 > 0,`."""
 
 CLAUSE = re.compile(
-    r",?\s(?:but|and) (?:since|as|because) [^,.;:]{1,100},(?=\s)|(?:,\s|;\s|\s)(?:and(?= there (?:are|is|were)\b)|and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|which means"
+    r",?\s(?:but|and) (?:since|as|because) [^,.;:]{1,100},(?=\s)|(?:,\s|;\s|\s)(?:and(?= there (?:are|is|were)\b)|and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|if and only if|which means"
     r"|which leaves(?! (?:at|for|from|on|in)\b)"
-    r"|which gives|which makes|that is|i\.e\.|for a total of|this means|it follows that|we get|we have|then"
+    r"|which gives|which makes|that is|i\.e\.(?! to\b)|for a total of|this means|it follows that|we get|we have|then"
     r"|resulting in"
     r"|we find|we obtain|but only|of which only|an? (?:difference|total|sum|increase|decrease|saving|profit"
     r"|gain|loss) of)\b,?(?!\s(?:that|many|much|far|long)\b|(?<!, so)\sthe\b)|;\s"
@@ -230,7 +231,7 @@ CLAUSE = re.compile(
 
 REASON = re.compile(
     r",?\s(?:because|since|once|now that|until|unless|provided|as long as|although|(?:even )?though|excluding"
-    r"|as (?:the|there|we|it|each|he|she|they)|given that|due to|where|assuming|if|when"
+    r"|as (?:the|there|we|it|each|he|she|they)|given that|due to|where|assuming|(?<!and only )if(?! and only)|when"
     r"|attained|achieved"
     r"|(?:which )?occur(?:s|ring)|obtained|(?:and |but )?not(?= (?:just )?[$€£]?\d)|rather than|instead of"
     r"|unlike|including|of which|not counting|(?<=, )who(?:se)?|davon|dont|de los cuales|dos quais|di cui|waarvan|z toho|z czego|varav"

@@ -53,6 +53,7 @@ def numerals(text: str, references: tuple[str, ...] = ()) -> str:
     """
     if "_" in text or "'" in text or "’" in text:
         text = _MARKED.sub(lambda match: re.sub(r"[_'’]", "", match[0]), text)
+    text = text.replace(" w/ ", " with ")
     if "ero" in text or "ull" in text or "nul" in text or "below 0" in text:
         text = _BELOW.sub(r"-\1", text)
     if "minus " in text or "negative " in text:

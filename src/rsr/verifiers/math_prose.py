@@ -47,11 +47,14 @@ _OPEN = re.compile(
     cues.GAVE_UP.pattern + r"|\b(?:do|did) you mean\b|\b(?:could|can|would) you (?:please )?(?:clarify|tell me|specify)\b",
     re.I,
 )
+_NEGATED = re.compile(r"\A(?!.*\b(?:right|correct|enough|answer|sure|know|clear)\b)(?=.*(?:\bis not\b|\bisn['’]t\b))", re.I | re.S)
+_IN_ALL = re.compile(rf",\s({SPELLED.pattern}|\d{{1,6}})\s(?:in (?:total|all)|altogether|of them)[\s.!*]*\Z", re.I)
 _CONTINUES = re.compile(
-    r"\s*(?:(?:[oO]f|[fF]rom|[iI]n) which|including|excluding|not counting|(?:plus|and|or|which) (?:is|are|makes)?)\b"
+    r"\s*(?:(?:[oO]f|[fF]rom|[iI]n) which|to(?= \d)|(?:up|down) from|including|excluding|not counting|(?:plus|and|or|which) (?:is|are|makes)?)\b"
 )
 _BESIDE_THE_POINT = re.compile(
     r"\b(?:would|could|might)\b.{0,200}\bbut\b.{0,40}?(?:\b(?:no ?body|no one)\b|n['’]t\b|\bnot\b|\birrelevant\b)"
+    r"|\bby comparison\b|\bin contrast\b"
     r"|\b(?:is|was|are)(?: not|n['’]t) (?:needed|asked|required|what (?:was|is|we|the)|the question)\b",
     re.I,
 )
@@ -84,6 +87,8 @@ def last_value(text: str) -> str | None:
         if explains and doubtful and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
             continue
         if explains and any(cues.CONCLUDES.match(earlier) for earlier in sentences[max(0, at - 3) : at]):
+            continue
+        if doubtful and _NEGATED.search(sentence) and any(_GIVES.search(earlier) for earlier in sentences[:at]):
             continue
         if doubtful:
             return None
@@ -188,6 +193,9 @@ def _value(sentence: str) -> str | None:
             after = sentence[sentence.rfind(bold[-1]) + len(bold[-1]) :]
             unit = with_unit(after.lstrip("*_"), 0) if inner[-1:].isdigit() else 0
             return inner + " " + after.lstrip("*_")[:unit].strip() if unit else inner
+    counted = _IN_ALL.search(sentence)
+    if counted:
+        return counted[1]
     premise = cues.PREMISE.match(sentence)
     clauses = [sentence[: premise.end()]] if premise else []
     if not premise and (summed := _SUMMED_UP.match(sentence)):
