@@ -275,7 +275,7 @@ def _number_with(head: str, number: re.Match[str]) -> str:
         return f"{number[0]}, {other[1]}"
     if _SECOND_PART.match(head, number.end()) or _MORE_NUMBERS.match(head, number.end()):
         return head
-    if re.match(r"\s(?:of|in|for|per|to|on)\b(?! base)(?! \d)", head[number.end() :]):
+    if re.match(r"\s(?:of|in|for|per|to|on|de|di)\b(?! base)(?! \d)", head[number.end() :]):
         return number[0]
     if _PROSE.search(head[number.end() :]):
         words = head[number.end() :].split()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 _VERB = (
-    r"(?:\bis\b|\bare\b|:|=|：|\bequals\b|\b(?:would|must|should|will) be\b|\bcomes? out to(?: be)?\b"
+    r"(?:\bis(?:\b|(?=n['’]t))|\bare\b|:|=|：|\bequals\b|\b(?:would|must|should|will) be\b|\bcomes? out to(?: be)?\b"
     r"|\bturns out to be\b"
     r"|\bbecomes\b|\n)"
 )
@@ -50,7 +50,8 @@ LATER = re.compile(
 
 NO_VALUE = re.compile(
     r"\s*(?:thus |therefore |now |indeed |also )?"
-    r"(?:verified|confirmed|checked|valid|correct|consistent|complete)[\s*]*[.!✓]",
+    r"(?:verified|confirmed|checked|valid|correct|consistent|complete)[\s*]*[.!✓]"
+    r"|\s*(?:obtained|found|calculated|computed|derived|reached|determined) (?:by|from|through|via|when|using)\b",
     re.I,
 )
 """What a phrase says about an answer that was given before: `The solution is verified.`"""
@@ -58,7 +59,8 @@ NO_VALUE = re.compile(
 GAVE_UP = re.compile(
     r"\b(?:i|we) (?:(?:was|were|am|are) (?:unable|not able)|(?:have )?failed|can(?:not|['’]t)|could(?: not|n['’]t))"
     r" (?:to )?(?:determine|find|solve|work out|figure out|compute|calculate|complete|finish)\b"
-    r"(?= (?:it|this|the(?! (?:individual|separate|other|exact))|an (?:answer|exact)|a (?:value|solution))\b|[.!]|\Z)",
+    r"(?= (?:it|this|the(?! (?:individual|separate|other|exact))|an (?:answer|exact)|a (?:value|solution))\b|[.!]|\Z)"
+    r"|\b(?:not enough|insufficient) (?:information|data)\b",
     re.I,
 )
 """A sentence that says there is no answer."""
@@ -98,6 +100,7 @@ ADVERBS = re.compile(
     r"|certainly|surely|precisely|roughly|in fact|really|truly|again|the|a total of|found to be"
     r"|(?:number|value|expression|sum|fraction|interval|set|point|ordered pair|pair|equation|function"
     r"|matrix)(?! of\b)|daher|also|donc|por lo tanto"
+    r"|dus|somit|folglich|quindi|dunque|logo|portanto|więc|tedy|alltså|altså|maka"
     r"|la coppia|le couple|das paar|het paar|la pareja|[eo]l? par(?: ordenado)?)\b,?)*+",
     re.I,
 )

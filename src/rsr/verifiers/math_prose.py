@@ -48,6 +48,7 @@ _OPEN = re.compile(
     re.I,
 )
 _NEGATED = re.compile(r"\A(?!.*\b(?:right|correct|enough|answer|sure|know|clear)\b)(?=.*(?:\bis not\b|\bisn['’]t\b))", re.I | re.S)
+_AFTER_COLON = re.compile(rf"[a-z] [^\n]{{10,200}}(?<=\w):\s\$?({NUMBER})\$?[.!]?\s*\Z")
 _IN_ALL = re.compile(rf",\s({SPELLED.pattern}|\d{{1,6}})\s(?:in (?:total|all)|altogether|of them)[\s.!*]*\Z", re.I)
 _CONTINUES = re.compile(
     r"\s*(?:(?:[oO]f|[fF]rom|[iI]n) which|to(?= \d)|(?:up|down) from|including|excluding|not counting|(?:plus|and|or|which) (?:is|are|makes)?)\b"
@@ -193,6 +194,9 @@ def _value(sentence: str) -> str | None:
             after = sentence[sentence.rfind(bold[-1]) + len(bold[-1]) :]
             unit = with_unit(after.lstrip("*_"), 0) if inner[-1:].isdigit() else 0
             return inner + " " + after.lstrip("*_")[:unit].strip() if unit else inner
+    named = _AFTER_COLON.search(sentence)
+    if named:
+        return named[1]
     counted = _IN_ALL.search(sentence)
     if counted:
         return counted[1]

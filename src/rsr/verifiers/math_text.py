@@ -286,7 +286,7 @@ def _without_unit(text: str) -> tuple[str, str]:
         return text, ""
     in_text = unit.startswith("\\text")
     known = unit_of(bare) is not None
-    if not (in_text or "degree" in bare or known or len(first[0]) > 2):
+    if not (in_text or "degree" in bare or known or len(first[0]) > 2 or bare.startswith(("sq ", "sq. ", "cu "))):
         return text, ""
     body = re.sub(r"\\[a-zA-Z]+|(?<=\d)[eE](?=[-+]?\d)", "", text[: match.start()])
     if not in_text and re.search(r"[a-zA-Z]", body):  # the h of r^2 h
