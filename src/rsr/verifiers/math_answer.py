@@ -303,12 +303,16 @@ def _formulas(text: str, formula: re.Match[str]) -> str:
 
 _HEADLINE = re.compile(r"\s*\*\*([^*\n]{1,60})\*\*\.?\s*\n\s*\n")
 _OPENING = re.compile(rf"\s*((?!1\.\s)[$€£]?{NUMBER}(?: ?[a-z°%²³/]{{1,12}})?)\.\s(?=[A-Z])(?![^\n]*\n\s*\d{{1,2}}[.)]\s)")
+_OPENING_WORD = re.compile(rf"\A(?:{SPELLED.pattern}|none)(?=\.\s[A-Z])", re.I)
 _NUMBERED = re.compile(r"\d+[.):]\s")
 
 
 def _headline(text: str) -> str | None:
     """The value in bold that a response begins with, where what follows only explains it."""
     match = _HEADLINE.match(text) or _OPENING.match(text)
+    words = _OPENING_WORD.match(text)
+    if words:
+        return spelled(words) if words[0].lower() != "none" else "none"
     if match is None or _NUMBERED.match(match[1]) or not MATHEMATICAL.match(match[1]) or _VERBS.search(match[1]):
         return None
     rest = text[match.end() :]

@@ -60,6 +60,13 @@ _COMMA = re.compile(r"(?<![\w.,])\d{1,9},\d{1,2}(?![\w,]|\.\d)")
 _ATTACHED = re.compile(
     r"(?<![\w.,\\^])(\d[\d,]{0,15}(?:\.\d+)?)([a-zA-Zµ]{1,12}(?:/[a-z]{1,4})?(?:\^?[23]|[²³])?)(?![\w^(/])"
 )
+_FEW = {"one": "1", "a dozen": "12"}
+FEW = re.compile(
+    r"\b(?:(?:(?<=only )|(?<=exactly )|(?<=just )|(?<=there is ))(one)|(a dozen))\b"
+    r"(?! (?:of|more|less|in|that|which|whose|who|can|could|way to see)\b)",
+    re.I,
+)
+"""Numbers in words that are numbers only here: `only one`."""
 _ORDINAL = re.compile(r"(?<![\w.])(\d{1,9})(?:st|nd|rd|th)\b", re.I)
 _THE_ORDINAL = re.compile(r"(?:(?<=\bit['’]s the )|(?<=\bit is the )|(?<=\bwill be the )|(?<=\bmust be the ))(\d{1,9})(?:st|nd|rd|th)\b", re.I)
 _SCALED = re.compile(
@@ -187,6 +194,8 @@ def candidates(clause: str) -> list[Candidate]:
         found.append(Candidate(f"{match[1]}/{match[2]}", match.start(), match.end()))
     if not found:
         found = [Candidate(spelled(match), match.start(), match.end()) for match in SPELLED.finditer(clause)]
+    if not found:
+        found = [Candidate(_FEW[(match[1] or match[2]).lower()], *match.span()) for match in FEW.finditer(clause)]
     found += [Candidate(match[1], match.start(), match.end()) for match in _THE_ORDINAL.finditer(clause)]
     if not found:
         found = [Candidate(match[1], match.start(), match.end()) for match in _ORDINAL.finditer(clause)]

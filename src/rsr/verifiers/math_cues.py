@@ -118,7 +118,7 @@ CORRECTION = re.compile(
 CORRECTED = re.compile(
     r"(?:\b(?:should (?:actually |instead |really )?be|(?:it|that|this)(?: is|['’]s)(?: actually| really)?"
     r"|makes? (?:that|it)|(?:that|this) (?:makes|gives|leaves)"
-    r"|must be|we (?:get|have|obtain)|which (?:is|gives)|i get|equals)|=|应该是|应为)\s?\*{0,2}(?=[-−$\\\d(])",
+    r"|must be|we (?:get|have|obtain)|which (?:is|gives)|i get|equals|gives|leaves)|=|应该是|应为)\s?\*{0,2}(?=[-−$\\\d(])",
     re.I,
 )
 """What the new value of a correction follows."""
@@ -143,6 +143,7 @@ DOUBT = re.compile(
     r"\?\s*$|\b(?:not sure|unsure|cannot|can['’]t|could be|might be|may be|is not|isn['’]t|don['’]t know|no idea"
     r"|unable"
     r"|(?:(?:we|i) (?:are|were) asked|you(?:['’]re| are) asking|the (?:question|problem) (?:asks|is asking))\b(?!.*\b(?:which|so|that) (?:is|are|equals)\b)"
+    r"|\d+ (?:if|when)\b[^.;]{1,60}[,;] (?:and |or |but )?(?:it['’]s |it is )?[$]?\d[\d.,]* (?:if|when|otherwise)"
     r"|possible answers?|(?:i|we|one|you)(?:['’]d| would) (?:first|start|begin|need to|have to|then|now)|let me think|i guess either)\b",
     re.I,
 )
@@ -190,6 +191,9 @@ CHECKS = re.compile(
     r"|(?:we|you|one|i|let me|let us|let['’]s|it (?:is|can be)|this can be) ?(?:can|could|may|might|should)? ?(?:also |now |easily |quickly"
     r" |easy to )?(?:double-?check|verify|verified|checked|check|confirm)"
     r"|(?:plug|put|substitut)(?:ging|ting|e|ing)?\b[^.:]{0,30}\bback\b"
+    r"|(?:keep|bear) in mind|be aware|interestingly|remarkably|a common (?:error|mistake)|these are (?:the|called|known)(?= (?-i:[A-Z]))"
+    r"|(?:this|that|it) is (?:the|a) (?:famous|well-known)|that(?:['’]s| is) (?:more than )?enough|the other [a-z]{3,12} (?:would|could|might)"
+    r"|the [a-z]+ themselves"
     r"|thanks|thank you|(?:pro ?)?tip\b|p\.? ?s\b|this assumes|i (?:have )?assumed|at (?:that|this|which) (?:time|point|moment)"
     r"|i hope|hope this"
     r"|let me know|feel free|would you like|do you want|if you(?:['’]d| would| want| need| have| like))\b",
@@ -241,7 +245,7 @@ REASON = re.compile(
     r"|из них|compared (?:to|with)|from [$€£]?\d[\d,.]* to"
     r"|(?:after|before|by|while|when) [a-z]{2,12}ing"
     r"|puisque|car|parce qu[e']|après|porque|ya que|después de|weil|da|denn|nachdem|sobald|wenn|poiché|perché|dopo"
-    r"|pois|porque|depois de|ponieważ|bo|gdyż|omdat|want|nadat|потому что|так как|karena|setelah|vì|(?<=, )soit"
+    r"|pois|porque|depois de|ponieważ|bo|gdyż|omdat|want|nadat|потому что|так как|после|karena|setelah|vì|(?<=, )soit"
     r"|(?:in order )?to be [a-z]{3,12}(?= (?:by|before|at|on|in|with))|(?<=, )as(?! (?:well|follows)\b)"
     r"|(?<=, )(?:d\. ?h(?=\.)|c['’]est-à-dire|es decir|cioè|ou seja|то есть)"
     r"|to (?:get|have|earn|achieve|reach|keep) (?:an?|his|her|their|its|the)"

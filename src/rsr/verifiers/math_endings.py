@@ -45,7 +45,7 @@ def cut_off(text: str) -> bool:
 
 _OPEN = re.compile(
     r"(?<![\w'’\\])(?:by|and|of|the|an|is|are|was|were|to|with|from|for|than|that|which|or|but|so|because|since|as|if|when"
-    r"|where|her|his|their|its|into|per|equals|gives|get|must|can|will|be|we|i|they|subtract|minus|plus|times"
+    r"|where|then|thus|hence|therefore|has|have|had|(?:has|have|had|needs?|must|got) to [a-z]{2,9}|her|his|their|its|into|per|equals|gives|get|must|can|will|be|we|i|they|subtract|minus|plus|times"
     r"|multiply|divide|add|have to|und|der|die|das|den|dem|mit|von|ist|sind|wir|durch|auf|für|zu|ein|eine|et|les|des|est"
     r"|avec|pour|par|dans|los|las|del|con|por|para|que|uma|um|são|com|na|il|di|che|una|un)\Z"
     r"|(?<=\d)(?: [-+×·*/=]|[-+×·*/=]|,)\Z|(?<=[a-z]),\Z|[\w)\]}] ?[+=×·(]\Z|\\(?:[dt]?frac|cdot|times|sqrt|left)?\Z|(?<!\})\{\Z",

@@ -21,7 +21,8 @@ _SUM = re.compile(
 )
 _ENGLISH = re.compile(r"\b(?:the|and|are|this|which|each|therefore|with|answer|what|how|many|we|total is)\b", re.I)
 _OTHER = re.compile(
-    r"\b(?:der|das|dem|und|ist|sind|eine[nmr]?|insgesamt|somit|pro|kostet|beträgt|antwort|ergebnis|los|las|lo|por"
+    r"\b(?:hay|quedan|tiene|cada|posibles|gibt|hat|haben|werden|wird|bleiben|noch|tem|sobram|ci sono|hanno|heeft|hebben|jest"
+    r"|der|das|dem|und|ist|sind|eine[nmr]?|insgesamt|somit|pro|kostet|beträgt|antwort|ergebnis|los|las|lo|por"
     r"|es|son|una|del|respuesta|cuesta|os|uma|são|portanto|resposta|custa|é|il|gli|che|di|è|sono|quindi|risposta|totale"
     r"|het|een|zijn|dus|antwoord|kost|jadi|adalah|dari|dan|yang|seluruh(?:nya)?|toplam|bir|cevap|tane|więc|odpowiedź"
     r"|łącznie|là|vậy|tổng|đáp|total de|og|svaret|kroner|este|sunt)\b",
@@ -38,10 +39,13 @@ _BELOW = re.compile(
     re.I,
 )
 _MINUS = re.compile(
-    rf"(\b(?:is|was|to|be|of|at|equals|showed?|shows|reads?|get|gives|reached|fell|ist|sind)\s|:\s)(?:minus|negative)\s"
-    rf"(?:(?=\d)|({SPELLED.pattern}))",
+    rf"(\b(?:is|was|to|be|of|at|equals|showed?|shows|reads?|get|gives|reached|fell|ist|sind)\s|['’]s\s|:\s)(?:minus|negative)\s"
+    rf"(?:(?=\d)|({SPELLED.pattern}|one\b))",
     re.I,
 )
+
+
+_ODDS = re.compile(rf"\b({SPELLED.pattern}|one) in ({SPELLED.pattern})", re.I)
 
 
 def numerals(text: str, references: tuple[str, ...] = ()) -> str:
@@ -56,6 +60,8 @@ def numerals(text: str, references: tuple[str, ...] = ()) -> str:
     text = text.replace(" w/ ", " with ")
     if "ero" in text or "ull" in text or "nul" in text or "below 0" in text:
         text = _BELOW.sub(r"-\1", text)
+    if "chance" in text or "probability" in text:
+        text = _ODDS.sub(lambda match: f"{_figures(match[1])} in {_figures(match[2])}", text)
     if "minus " in text or "negative " in text:
         text = _MINUS.sub(lambda match: f"{match[1]}-{_figures(match[2])}", text)
     if "." not in text or not _DOTTED.search(text) or any(map(_DOTTED.search, references)):
@@ -65,7 +71,7 @@ def numerals(text: str, references: tuple[str, ...] = ()) -> str:
 
 def _figures(words: str | None) -> str:
     match = SPELLED.fullmatch(words) if words else None
-    return spelled(match) if match else ""
+    return spelled(match) if match else "1" if words else ""
 
 
 def _thousands(text: str) -> bool:

@@ -10,7 +10,7 @@ import re
 
 from rsr.verifiers import math_cues as cues
 from rsr.verifiers import math_said as said
-from rsr.verifiers.math_candidates import BOLD, FORMULA, SPELLED, Candidate, candidates, with_unit
+from rsr.verifiers.math_candidates import BOLD, FEW, FORMULA, SPELLED, Candidate, candidates, with_unit
 from rsr.verifiers.math_numbers import exact
 from rsr.verifiers.math_results import NUMBER, last_sum, result_in, speaks_of_sum
 from rsr.verifiers.math_text import closing
@@ -49,13 +49,14 @@ _OPEN = re.compile(
 )
 _NEGATED = re.compile(r"\A(?!.*\b(?:right|correct|enough|answer|sure|know|clear)\b)(?=.*(?:\bis not\b|\bisn['’]t\b))", re.I | re.S)
 _AFTER_COLON = re.compile(rf"[a-z] [^\n]{{10,200}}(?<=\w):\s\$?({NUMBER})\$?[.!]?\s*\Z")
+_BULLET = re.compile(r"\s*[-*•]\s")
 _IN_ALL = re.compile(rf",\s({SPELLED.pattern}|\d{{1,6}})\s(?:in (?:total|all)|altogether|of them)[\s.!*]*\Z", re.I)
 _CONTINUES = re.compile(
     r"\s*(?:(?:[oO]f|[fF]rom|[iI]n) which|to(?= \d)|(?:up|down) from|including|excluding|not counting|(?:plus|and|or|which) (?:is|are|makes)?)\b"
 )
 _BESIDE_THE_POINT = re.compile(
     r"\b(?:would|could|might)\b.{0,200}\bbut\b.{0,40}?(?:\b(?:no ?body|no one)\b|n['’]t\b|\bnot\b|\birrelevant\b)"
-    r"|\bby comparison\b|\bin contrast\b"
+    r"|\bhappens to\b|\bby comparison\b|\bin contrast\b"
     r"|\b(?:is|was|are)(?: not|n['’]t) (?:needed|asked|required|what (?:was|is|we|the)|the question)\b",
     re.I,
 )
@@ -75,8 +76,14 @@ def last_value(text: str) -> str | None:
             return _value(sentence[rather.end() :]) or None
         if (_aside(sentence) or _CONTINUES.match(sentence) or _BESIDE_THE_POINT.search(sentence)) and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
             continue
+        if _BULLET.match(sentence) and any(
+            cues.CONCLUDES.match(earlier) and _GIVES.search(earlier) for earlier in sentences[:at]
+        ):
+            continue
         doubtful = cues.DOUBT.search(sentence) is not None and not cues.GUESS.search(sentence)
-        if not re.search(r"[\d$\\⁰¹²³⁴-⁹π√]", sentence) and not SPELLED.search(sentence):
+        if not re.search(r"[\d$\\⁰¹²³⁴-⁹π√]", sentence) and not (
+            SPELLED.search(sentence) or FEW.search(sentence)
+        ):
             named = said.word_of(sentence, "word") if cues.CONCLUDES.match(sentence) else None
             word = said.polar(sentence) or said.predicate(_main(sentence)) or said.nothing(sentence) or named
             if word and not doubtful:
@@ -141,7 +148,7 @@ _GIVES = re.compile(
 def _aside(sentence: str) -> bool:
     """Whether a sentence stands in brackets as a whole: `(Of this, $628.89 is interest.)`."""
     bare = sentence.strip()
-    return re.match(r"\([A-Z][a-z]", bare) is not None and closing(bare, 0) == len(bare.rstrip(".")) - 1
+    return re.match(r"\((?:[A-Z][a-z]|[AI] )", bare) is not None and closing(bare, 0) == len(bare.rstrip(".")) - 1
 
 
 def _main(sentence: str) -> str:

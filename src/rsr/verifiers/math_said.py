@@ -46,6 +46,7 @@ _ADJECTIVE = re.compile(
     r"(?:\s(?:triangle|angle|number|function|polygon))?(?:[\s.!]*\Z|,\s(?:with|which|because|since|as)\b|\s(?:because|since)\b)"
 )
 _ALL_CAPITALS = re.compile(r"\b(?:is|are|be|as|in)\s\*{0,2}([A-Z]{2,12})\*{0,2}[\s.!]*\Z")
+_NOT_POSSIBLE = re.compile(r"\b(?:is not|isn['’]t|it['’]s not|never) possible\b|\b(?:is|it['’]s) impossible\b", re.I)
 _MOST = re.compile(
     r"\b([A-Z][a-z]+) (?:has|had|gets|got|ran|is|was|scored|comes|came|finished|finishes|won|wins|arrives|arrived|earns|earned"
     r"|collected|read|spent) (?:the )?(?:most|fewest|least|first|[a-z]+est)\b"
@@ -87,7 +88,7 @@ def word_of(sentence: str, kind: str) -> str | None:
     """The answer in words of the kind that is asked for: `polar` (yes, true), or any `word`, such as a name."""
     if kind == "polar":
         claim = None if _PREMISE.match(sentence) else _CLAIM.search(sentence)
-        return polar(sentence) or (claim[1] if claim else None)
+        return polar(sentence) or (claim[1] if claim else "no" if _NOT_POSSIBLE.search(sentence) else None)
     if kind == "day":
         days = {day.casefold() for day in _DAYS.findall(sentence)}
         final = _LANDS.search(sentence)
