@@ -148,6 +148,8 @@ def _kind(golds: tuple[str, ...]) -> str:
         return "polar"
     if all(word.casefold() in _VERDICTS for word in words):
         return ""
+    if all(re.fullmatch(r"\(?[A-E]\)?", word) for word in words):
+        return "letter"
     if all(_PLACE.fullmatch(word) for word in words) and len(words) == 1:
         return f"place:{words[0]}"
     if all(re.fullmatch(r"(?:mon|tues|wednes|thurs|fri|satur|sun)day", word, re.I) for word in words):

@@ -82,6 +82,7 @@ def final_answer(text: str, kind: str = "") -> Answer | None:
     return Answer(_trimmed(given), False) if given and given.strip() else None
 
 
+_LABELLED = re.compile(r"\*\*\(?([A-E])\)?[:.]?\*\*(?:[:.,]|\s?[—–-])?\s+(?=[-$\d\\])")
 _TAIL = re.compile(r"(?<=[a-zA-Z])!+\Z|(?<=\d)\s(?:each|apiece|in total|altogether|in all|total|left|overall)[.!]?\Z")
 _STRAY = re.compile(r"(?:\s|[,;:]|\b(?:and|or|so|but)\b){1,4}\Z")
 
@@ -225,6 +226,10 @@ def _weak(text: str, kind: str) -> str | None:
 def _first_expression(text: str) -> str | None:
     """The expression that a text begins with."""
     bold = BOLD.match(text)
+    labelled = _LABELLED.match(text)
+    if labelled:
+        given = _first_expression(text[labelled.end() :])
+        return f"({labelled[1]}) {given}" if given else labelled[1]
     if bold and not bold[0].endswith(":**"):
         inside = _first_expression((bold[1] or bold[2]).strip())
         end = with_unit(text, bold.end()) if inside and inside[-1:].isdigit() else bold.end()

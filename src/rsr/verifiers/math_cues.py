@@ -216,9 +216,11 @@ REMARKS = re.compile(
 """A paragraph that adds something to what was concluded before it."""
 
 PREMISE = re.compile(
-    r"\A\s*(?:since|as|because|when|if|given that|given)\b.*?,\s(?=(?:the|there|we|it|he|she|they|you|this|each"
+    r"\A\s*(?:(?:so|thus|therefore|hence|then),?\s)?(?:since|as|because|when|if|given that|given)\b.*?,\s(?=(?:the|there|we|it|he|she|they|you|this|each"
     r"|his|her|their"
-    r"|an?|all|only|both)\b)",
+    r"|an?|all|only|both)\b)"
+    r"|\A\s*(?:(?:so|thus|therefore|hence|then),?\s)?(?:if|when)\b[^,]*,\s"
+    r"(?=[$€£]?\d[\d,.]* [a-z]{3,} (?:are|is|will|can|have|were)\b)",
     re.I | re.S,
 )
 """What a sentence presupposes: `Since the discriminant is 16 > 0,`."""
@@ -228,7 +230,7 @@ CLAUSE = re.compile(
     r"|which leaves(?! (?:at|for|from|on|in)\b)"
     r"|which gives|which makes|that is|i\.e\.(?! to\b)|for a total of|this means|it follows that|we get|we have|then"
     r"|resulting in"
-    r"|we find|we obtain|but only|of which only|an? (?:difference|total|sum|increase|decrease|saving|profit"
+    r"|we find|we obtain|but only|of which only|(?<!make )(?<!making )an? (?:difference|total|sum|increase|decrease|saving|profit"
     r"|gain|loss) of)\b,?(?!\s(?:that|many|much|far|long)\b|(?<!, so)\sthe\b)|;\s"
     r"|\\(?:implies|Rightarrow|therefore)\b|⇒"
     r"|=>|→|∴",
@@ -248,7 +250,7 @@ REASON = re.compile(
     r"|pois|porque|depois de|ponieważ|bo|gdyż|omdat|want|nadat|потому что|так как|после|karena|setelah|vì|(?<=, )soit"
     r"|(?:in order )?to be [a-z]{3,12}(?= (?:by|before|at|on|in|with))|(?<=, )as(?! (?:well|follows)\b)"
     r"|(?<=, )(?:d\. ?h(?=\.)|c['’]est-à-dire|es decir|cioè|ou seja|то есть)"
-    r"|to (?:get|have|earn|achieve|reach|keep) (?:an?|his|her|their|its|the)"
+    r"|to (?:get|have|earn|achieve|reach|keep|make) (?:an?|his|her|their|its|the)"
     r"|(?:which is |or )?(?:approximately|about|roughly)(?= [$€£]?\d))\b|\s?≈|,?\s?(?:因为|由于|因為|其中|なぜなら|왜냐하면)",
     re.I,
 )

@@ -19,7 +19,7 @@ _SENTENCES = re.compile(
     r"(?<=[.!?。！？])(?=\s|[A-Z\u4e00-\u9fff])(?<!\b[A-Zv]\.)(?<!\bvs\.)(?<!\bapprox\.)(?<!\b[ap]\.m\.(?=\s[a-z]))"
     r"(?<!\bd\.(?=\sh\.))(?<!\bd\. h\.)(?<!\bd\.h\.)(?<!\bca\.)|\n"
 )
-_JOINT = re.compile(r"[\s$]*(?:,|;|,?\s?and|,?\s?or|und|et|y|e|和|&)[\s$]*")
+_JOINT = re.compile(r"[\s$]*(?:,|;|,?\s?(?:and|or)(?: in)?|und|et|y|e|和|&)[\s$]*")
 _ATTRIBUTE = re.compile(
     r",?\sand\s(?:an?\s)?(?:center|radius|diameter|length|width|height|slope|[xy]?-?intercept|mean|median|mode|variance"
     r"|area|perimeter|modulus|argument|vertex|focus|amplitude|period|remainder)\s(?:of\s)?\$?"
@@ -276,7 +276,7 @@ def _chosen(clause: str, found: list[Candidate]) -> str | None:
     weights = [_weight(clause, candidate) for candidate in found]
     for number in range(1, len(found)):  # "of 4 and 6"
         if cues.PLACES.match(clause, found[number].end) and clause[: found[number].start].rstrip("$*").endswith(", "):
-            weights[number] = 0
+            weights[number] = -1
         elif _JOINT.fullmatch(clause, found[number - 1].end, found[number].start):
             weights[number] = weights[number - 1]
         elif _ATTRIBUTE.fullmatch(clause, found[number - 1].end, found[number].start):
@@ -296,7 +296,7 @@ def _chosen(clause: str, found: list[Candidate]) -> str | None:
         first -= 1
     while (
         last + 1 < len(found)
-        and weights[last + 1]
+        and weights[last + 1] >= 0
         and _JOINT.fullmatch(clause, found[last].end, found[last + 1].start)
     ):
         last += 1
@@ -313,6 +313,8 @@ def _listed(clause: str, found: list[Candidate]) -> str:
     if len(texts) > 1 and _DERIVED.match(texts[-1]) and all("=" in text for text in texts):
         return texts[-1]
     alternatives = len(texts) > 1 and " or " in clause[found[0].end : found[-1].start]
+    if alternatives and all(text[0] in "([" for text in texts) and " or in " in clause:
+        return " \\cup ".join(texts)
     return (" or " if alternatives and all(map(_RELATION.search, texts)) else ", ").join(texts)
 
 

@@ -46,6 +46,13 @@ _ADJECTIVE = re.compile(
     r"(?:\s(?:triangle|angle|number|function|polygon))?(?:[\s.!]*\Z|,\s(?:with|which|because|since|as)\b|\s(?:because|since)\b)"
 )
 _ALL_CAPITALS = re.compile(r"\b(?:is|are|be|as|in)\s\*{0,2}([A-Z]{2,12})\*{0,2}[\s.!]*\Z")
+_OPENING = re.compile(r"\A[\s*_#>]*(true|false)\b[*_]*(?=[.,!;:])", re.I)
+_JUDGED = re.compile(
+    r"\b(?:statement|claim|assertion|proposition|conjecture|inequality)\b[^.,;]{0,30}? is (?:therefore |thus |indeed )?\**(correct|right|incorrect|wrong)\b",
+    re.I,
+)
+_NEITHER = re.compile(r"\bneither\b[^.;]{1,30}\bnor\b", re.I)
+_LETTER = re.compile(r"\(([A-E])\)|\b(?:option|choice|answer) \**([A-E])\b")
 _NOT_POSSIBLE = re.compile(r"\b(?:is not|isn['’]t|it['’]s not|never) possible\b|\b(?:is|it['’]s) impossible\b", re.I)
 _MOST = re.compile(
     r"\b([A-Z][a-z]+) (?:has|had|gets|got|ran|is|was|scored|comes|came|finished|finishes|won|wins|arrives|arrived|earns|earned"
@@ -88,13 +95,24 @@ def word_of(sentence: str, kind: str) -> str | None:
     """The answer in words of the kind that is asked for: `polar` (yes, true), or any `word`, such as a name."""
     if kind == "polar":
         claim = None if _PREMISE.match(sentence) else _CLAIM.search(sentence)
-        return polar(sentence) or (claim[1] if claim else "no" if _NOT_POSSIBLE.search(sentence) else None)
+        said = polar(sentence) or _OPENING.match(sentence)
+        if said or claim:
+            return said if isinstance(said, str) else (said or claim or [""])[1]
+        judged = _JUDGED.search(sentence)
+        if judged:
+            return "true" if judged[1].lower() in ("correct", "right") else "false"
+        return "no" if _NOT_POSSIBLE.search(sentence) else None
+    if kind == "letter":
+        letters = [match[1] or match[2] for match in _LETTER.finditer(sentence)]
+        return letters[-1] if letters else None
     if kind == "day":
         days = {day.casefold() for day in _DAYS.findall(sentence)}
         final = _LANDS.search(sentence)
         return predicate(sentence) or (days.pop() if len(days) == 1 else final[1] if final else None)
     if _PREMISE.match(sentence) and "," not in sentence:
         return None
+    if _NEITHER.search(sentence):
+        return "neither"
     capitals = _ALL_CAPITALS.search(sentence)
     if capitals:
         return capitals[1]
