@@ -194,7 +194,7 @@ CHECKS = re.compile(
     r"|(?:keep|bear) in mind|be aware|interestingly|remarkably|a common (?:error|mistake)|these are (?:the|called|known)(?= (?-i:[A-Z]))"
     r"|(?:this|that|it) is (?:the|a) (?:famous|well-known)|that(?:['’]s| is) (?:more than )?enough|the other [a-z]{3,12} (?:would|could|might)"
     r"|the [a-z]+ themselves"
-    r"|thanks|thank you|(?:pro ?)?tip\b|p\.? ?s\b|this assumes|i (?:have )?assumed|at (?:that|this|which) (?:time|point|moment)"
+    r"|thanks|thank you|(?:pro ?)?tip\b|p\.? ?s\b|to (?:convince|see (?:this|why|that))|this assumes|i (?:have )?assumed|at (?:that|this|which) (?:time|point|moment)"
     r"|i hope|hope this"
     r"|let me know|feel free|would you like|do you want|if you(?:['’]d| would| want| need| have| like))\b",
     re.I,
@@ -228,10 +228,10 @@ PREMISE = re.compile(
 CLAUSE = re.compile(
     r",?\s(?:but|and) (?:since|as|because) [^,.;:]{1,100},(?=\s)|(?:,\s|;\s|\s)(?:and(?= there (?:are|is|were)\b)|and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|if and only if|which means"
     r"|which leaves(?! (?:at|for|from|on|in)\b)"
-    r"|which gives|which makes|that is|i\.e\.(?! to\b)|for a total of|this means|it follows that|we get|we have|then"
+    r"|which gives|which makes|that is|i\.e\.(?! to\b)|for a total of|this means|it follows that|we get|we have|(?<!by )then"
     r"|resulting in"
-    r"|we find|we obtain|but only|of which only|(?<!make )(?<!making )an? (?:difference|total|sum|increase|decrease|saving|profit"
-    r"|gain|loss) of)\b,?(?!\s(?:that|many|much|far|long)\b|(?<!, so)\sthe\b)|;\s"
+    r"|we find|we obtain|but only|of which only|(?<!make )(?<!making )an? (?:difference|total|sum|profit|gain|loss) of"
+    r"|(?<!, )an? (?:increase|decrease|saving) of)\b,?(?!\s(?:that|many|much|far|long)\b|(?<!, so)\sthe\b)|;\s"
     r"|\\(?:implies|Rightarrow|therefore)\b|⇒"
     r"|=>|→|∴",
     re.I,
@@ -246,6 +246,7 @@ REASON = re.compile(
     r"|unlike|including|of which|not counting|(?<=, )who(?:se)?|davon|dont|de los cuales|dos quais|di cui|waarvan|z toho|z czego|varav"
     r"|из них|compared (?:to|with)|from [$€£]?\d[\d,.]* to"
     r"|(?:after|before|by|while|when) [a-z]{2,12}ing"
+    r"|(?<=, )an? (?:increase|decrease|saving|reduction|drop|rise) (?:of|on)|(?<=, )which (?:by then|at that)"
     r"|puisque|car|parce qu[e']|après|porque|ya que|después de|weil|da|denn|nachdem|sobald|wenn|poiché|perché|dopo"
     r"|pois|porque|depois de|ponieważ|bo|gdyż|omdat|want|nadat|потому что|так как|после|karena|setelah|vì|(?<=, )soit"
     r"|(?:in order )?to be [a-z]{3,12}(?= (?:by|before|at|on|in|with))|(?<=, )as(?! (?:well|follows)\b)"
@@ -277,7 +278,7 @@ ASIDE = re.compile(
     r"|(?<!\bhas )(?<!\bhave )(?<!\bhad )(?<!\bneeds )(?<!\bneed )(?<!\bgoing )(?<!\bable )to (?!be\b"
     r"|equal\b)[a-z]{3,12}|another|remaining|first|last|next|than the|page"
     r"|equation|at|within|times|plus|original|initial|divided by|multiplied by|either|since|through)"
-    r"|\b(?:durante (?:los|as|os)|después del?|(?:de|para|pour|por) (?:los|las|sus|ses|ces|seus|tes|mes|nos)"
+    r"|\b(?:dentro de|hace|innerhalb von|binnen|entro|durante (?:los|as|os)|después del?|(?:de|para|pour|por) (?:los|las|sus|ses|ces|seus|tes|mes|nos)"
     r"|van de|av (?:de|sina|hans|hennes)|(?:seine|ihre|deine|meine)[nrms]?|suoi|sue|seus|suas|sus|ses|en|pendant(?: les)?|après|sur|nach(?: den)?"
     r"|von(?: den)?|aus|in den|di|dei|delle|dopo|con (?:los|las)|com (?:os|as)|mit(?: den)?|auf|die|alle|über|z|na|od|из|за|比[^，,。]{1,8}[多少])"
     r"|\d\s?[-+*/×÷])[\s*_$\"“(£€]*(?:about |exactly |only )?[\s$\\£€]*\Z",

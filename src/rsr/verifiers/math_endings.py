@@ -14,9 +14,10 @@ from rsr.verifiers.math_boxes import BOX, FIELD
 _PROVED = re.compile(r"(?:\$?\s?\\(?:blacksquare|square|Box|qed)\s?\$?|[∎■□▪◼]|\bQ\.? ?E\.? ?D\.?)\s*\Z")
 _NEXT_TURN = re.compile(
     r"\n\s*(?:\*\*|#{1,4} )?(?:Question|Q|Human|User|Instruction|Input|Example \d+)\s?\d*\s?(?:\*\*)?:"
-    r"|\n\s*(?:\*\*|#{1,4} )?(?:Problem|Exercise|Task|Prompt)\s?(?:(?:\*\*)?:|(?:\*\*)?\n)"
+    r"|\n\s*(?:\*\*|#{1,4} )?(?:Problem|Exercise|Task|Prompt)(?: (?:[2-9]|1\d))?\s?(?:(?:\*\*)?:|(?:\*\*)?\n)"
     r"|<\|(?:im_start|eot_id|im_end)\|>"
 )
+_CONCLUDED = re.compile(r"(?:\A|\n|[.!]\s)(?:so|thus|therefore|hence)\b[^\n]{0,200}\d", re.I)
 _TRIVIA = re.compile(
     r"\n[ \t]*(?:[*_#>-]{1,4} ?)?(?:(?:some |a bit of |more )?background\b|fun fact|did you know|trivia|side ?note"
     r"|just for fun|p\.? ?s\.?[:,])",
@@ -33,6 +34,10 @@ def first_turn(text: str) -> str:
     text = _PROVED.sub("", text[-40:]).join((text[:-40], "")) if _PROVED.search(text, max(0, len(text) - 40)) else text
     for match in islice(_NEXT_TURN.finditer(text), 12):
         before = text[: match.start()]
+        if re.search(r"\b(?:Problem|Exercise|Task) 1\b", before):
+            continue
+        if match[0].strip("\n *#").startswith(("Problem", "Exercise")) and _CONCLUDED.search(before):
+            return before
         if BOX.search(before) or FIELD.search(before) or cues.PHRASE.search(before):
             return before
     return text
@@ -45,7 +50,8 @@ def cut_off(text: str) -> bool:
 
 _OPEN = re.compile(
     r"(?<![\w'’\\])(?:by|and|of|the|an|is|are|was|were|to|with|from|for|than|that|which|or|but|so|because|since|as|if|when"
-    r"|where|then|thus|hence|therefore|has|have|had|(?:has|have|had|needs?|must|got) to [a-z]{2,9}|her|his|their|its|into|per|equals|gives|get|must|can|will|be|we|i|they|subtract|minus|plus|times"
+    r"|where|then|thus|hence|therefore|has|have|had|(?:has|have|had|needs?|must|got) to [a-z]{2,9}|her|his|their|its|into|per|equals|gives|get|must|can|will|be|we|i|they|subtract|minus|plus|times|roughly|about"
+    r"|approximately|exactly|igual a|gleich|égal à"
     r"|multiply|divide|add|have to|und|der|die|das|den|dem|mit|von|ist|sind|wir|durch|auf|für|zu|ein|eine|et|les|des|est"
     r"|avec|pour|par|dans|los|las|del|con|por|para|que|uma|um|são|com|na|il|di|che|una|un)\Z"
     r"|(?<=\d)(?: [-+×·*/=]|[-+×·*/=]|,)\Z|(?<=[a-z]),\Z|[\w)\]}] ?[+=×·(]\Z|\\(?:[dt]?frac|cdot|times|sqrt|left)?\Z|(?<!\})\{\Z",

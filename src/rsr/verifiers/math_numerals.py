@@ -21,10 +21,10 @@ _SUM = re.compile(
 )
 _ENGLISH = re.compile(r"\b(?:the|and|are|this|which|each|therefore|with|answer|what|how|many|we|total is)\b", re.I)
 _OTHER = re.compile(
-    r"\b(?:hay|quedan|tiene|cada|posibles|gibt|hat|haben|werden|wird|bleiben|noch|tem|sobram|ci sono|hanno|heeft|hebben|jest"
+    r"\b(?:será|serán|años|está|fue|para|hay|quedan|tiene|cada|posibles|gibt|hat|haben|werden|wird|bleiben|noch|tem|sobram|ci sono|hanno|heeft|hebben|jest"
     r"|der|das|dem|und|ist|sind|eine[nmr]?|insgesamt|somit|pro|kostet|beträgt|antwort|ergebnis|los|las|lo|por"
     r"|es|son|una|del|respuesta|cuesta|os|uma|são|portanto|resposta|custa|é|il|gli|che|di|è|sono|quindi|risposta|totale"
-    r"|het|een|zijn|dus|antwoord|kost|jadi|adalah|dari|dan|yang|seluruh(?:nya)?|toplam|bir|cevap|tane|więc|odpowiedź"
+    r"|het|een|zijn|dus|antwoord|kost|jadi|adalah|dari|dan|yang|seluruh(?:nya)?|toplam|bir|ve|için|lira\w*|cevap|tane|więc|odpowiedź"
     r"|łącznie|là|vậy|tổng|đáp|total de|og|svaret|kroner|este|sunt)\b",
     re.I,
 )
@@ -45,6 +45,7 @@ _MINUS = re.compile(
 )
 
 
+_ZERO = re.compile(r"(?:below|unter|bajo|sous|sotto|poniżej|onder|abaixo) ", re.I)
 _ODDS = re.compile(rf"\b({SPELLED.pattern}|one) in ({SPELLED.pattern})", re.I)
 
 
@@ -58,7 +59,7 @@ def numerals(text: str, references: tuple[str, ...] = ()) -> str:
     if "_" in text or "'" in text or "’" in text:
         text = _MARKED.sub(lambda match: re.sub(r"[_'’]", "", match[0]), text)
     text = text.replace(" w/ ", " with ")
-    if "ero" in text or "ull" in text or "nul" in text or "below 0" in text:
+    if _ZERO.search(text):
         text = _BELOW.sub(r"-\1", text)
     if "chance" in text or "probability" in text:
         text = _ODDS.sub(lambda match: f"{_figures(match[1])} in {_figures(match[2])}", text)

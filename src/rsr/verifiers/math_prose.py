@@ -49,8 +49,11 @@ _OPEN = re.compile(
 )
 _NEGATED = re.compile(r"\A(?!.*\b(?:right|correct|enough|answer|sure|know|clear)\b)(?=.*(?:\bis not\b|\bisn['’]t\b))", re.I | re.S)
 _AFTER_COLON = re.compile(rf"[a-z] [^\n]{{10,200}}(?<=\w):\s\$?({NUMBER})\$?[.!]?\s*\Z")
+_BOLD_PAIR = re.compile(r"\*\*([^*\n]{1,40}\d[^*\n]{0,40}|\d+)\*\*,?\s(?:and|or|und|et|y|e)\s\*\*([^*\n]{1,60})\*\*")
+_AS_IT_SHOULD = re.compile(r"\bas (?:it|they) (?:should|must)\b|\bas expected\b|\bas for (?:every|all|any)\b|\bthat fits\b", re.I)
 _BULLET = re.compile(r"\s*[-*•]\s")
 _IN_ALL = re.compile(rf",\s({SPELLED.pattern}|\d{{1,6}})\s(?:in (?:total|all)|altogether|of them)[\s.!*]*\Z", re.I)
+_HAS_VALUE = re.compile(r"[\d$\\]")
 _CONTINUES = re.compile(
     r"\s*(?:(?:[oO]f|[fF]rom|[iI]n) which|to(?= \d)|(?:up|down) from|including|excluding|not counting|(?:plus|and|or|which) (?:is|are|makes)?)\b"
 )
@@ -75,6 +78,8 @@ def last_value(text: str) -> str | None:
         if rather:
             return _value(sentence[rather.end() :]) or None
         if (_aside(sentence) or _CONTINUES.match(sentence) or _BESIDE_THE_POINT.search(sentence)) and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
+            continue
+        if _AS_IT_SHOULD.search(sentence) and "=" not in sentence and not cues.CONCLUDES.match(sentence) and any(map(_HAS_VALUE.search, sentences[:at])):
             continue
         if _BULLET.match(sentence) and any(
             cues.CONCLUDES.match(earlier) and _GIVES.search(earlier) for earlier in sentences[:at]
@@ -197,6 +202,9 @@ def _value(sentence: str) -> str | None:
     bold = [match[1] or match[2] for match in BOLD.finditer(sentence)]
     if bold and re.search(r"\d", bold[-1]):
         inner = _value(bold[-1])
+        pair = _BOLD_PAIR.search(sentence)
+        if inner and pair and pair[2] == bold[-1]:
+            return f"{_value(pair[1])}, {inner}"
         if inner:
             after = sentence[sentence.rfind(bold[-1]) + len(bold[-1]) :]
             unit = with_unit(after.lstrip("*_"), 0) if inner[-1:].isdigit() else 0

@@ -53,6 +53,7 @@ _JUDGED = re.compile(
 )
 _NEITHER = re.compile(r"\bneither\b[^.;]{1,30}\bnor\b", re.I)
 _LETTER = re.compile(r"\(([A-E])\)|\b(?:option|choice|answer) \**([A-E])\b")
+_BEFORE_IT = re.compile(r"\d[^,]*\b(?:before|until|when|once|whether)\b[^,]*\Z", re.I)
 _NOT_POSSIBLE = re.compile(r"\b(?:is not|isn['’]t|it['’]s not|never) possible\b|\b(?:is|it['’]s) impossible\b", re.I)
 _MOST = re.compile(
     r"\b([A-Z][a-z]+) (?:has|had|gets|got|ran|is|was|scored|comes|came|finished|finishes|won|wins|arrives|arrived|earns|earned"
@@ -76,6 +77,8 @@ def predicate(clause: str) -> str | None:
     day = None if re.search(r"\d", clause) else _ON_DAY.search(clause)
     found = day[1] if day else None
     for match in _PREDICATE.finditer(clause):
+        if _BEFORE_IT.search(clause, 0, match.start()):  # before the tank is empty
+            continue
         if match[0].startswith("are") and re.search(r"\d", clause):  # how many are even?
             continue
         if match[4] is None or (_CAPITALS.fullmatch(match[4]) and not match[4].isdigit()):
