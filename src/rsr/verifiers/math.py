@@ -135,7 +135,9 @@ def _ends(response: str) -> str | None:
     return response[max(0, end - _LONGEST // 2) : end + 200] + "\n\n" + response[-_LONGEST // 2 :]
 
 
-_VERDICTS = frozenset(("dne", "does not exist", "undefined", "diverges", "converges", "infinity", "impossible", "no solution"))
+_VERDICTS = frozenset(
+    ("dne", "does not exist", "undefined", "diverges", "converges", "infinity", "impossible", "no solution")
+)
 _PLACE = re.compile(r"[A-Za-z]{3,12} \d{1,4}(?:,? (?:and )?[A-Za-z]{3,12} \d{1,4}){0,3}")
 _POLAR = frozenset(("yes", "no", "true", "false"))
 

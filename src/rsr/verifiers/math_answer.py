@@ -120,7 +120,11 @@ def _committed(text: str) -> str | None:
 def _retracted(text: str, at: int) -> bool:
     """Whether the sentence after an answer takes it back, and other numbers follow."""
     following = [one for one in _SENTENCE.split(text[at : at + 600])[1:] if one.strip()]
-    return bool(following) and cues.RETRACTS.match(following[0]) is not None and bool(re.search(r"\d", text[at + 600 :] + "".join(following)))
+    return (
+        bool(following)
+        and cues.RETRACTS.match(following[0]) is not None
+        and bool(re.search(r"\d", text[at + 600 :] + "".join(following)))
+    )
 
 
 def _corrected(text: str, start: int) -> str | None:
@@ -307,7 +311,9 @@ def _formulas(text: str, formula: re.Match[str]) -> str:
 # --- bare expressions
 
 _HEADLINE = re.compile(r"\s*\*\*([^*\n]{1,60})\*\*\.?\s*\n\s*\n")
-_OPENING = re.compile(rf"\s*((?!1\.\s)[$€£]?{NUMBER}(?: ?[a-z°%²³/]{{1,12}})?)\.\s(?=[A-Z])(?![^\n]*\n\s*\d{{1,2}}[.)]\s)")
+_OPENING = re.compile(
+    rf"\s*((?!1\.\s)[$€£]?{NUMBER}(?: ?[a-z°%²³/]{{1,12}})?)\.\s(?=[A-Z])(?![^\n]*\n\s*\d{{1,2}}[.)]\s)"
+)
 _OPENING_WORD = re.compile(rf"\A(?:{SPELLED.pattern}|none)(?=\.\s[A-Z])", re.I)
 _NUMBERED = re.compile(r"\d+[.):]\s")
 

@@ -28,7 +28,8 @@ _EXPRESSION = re.compile(
 )
 _BRACKETED = r"[(\[{]\s?[^()\[\]{}\s,]{1,20}(?:,\s?[^()\[\]{}\s,]{1,20}){1,5}\s?[)\]}]"
 _TUPLE = re.compile(
-    rf"\[\[[^\n]{{1,80}}?\]\]|(?<![\w)]){_BRACKETED}(?:\s?(?:∪|\\cup|U|∩)\s?(?:{_BRACKETED}|\{{[^{{}}\n]{{1,20}}\}})){{0,6}}(?!\w)"
+    rf"\[\[[^\n]{{1,80}}?\]\]|(?<![\w)]){_BRACKETED}(?:\s?(?:∪|\\cup|U|∩)\s?(?:{_BRACKETED}"
+    rf"|\{{[^{{}}\n]{{1,20}}\}})){{0,6}}(?!\w)"
 )
 _GROUP = r"\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]{0,60}\}){0,60}\}){0,120}\}"
 _COMMAND = (
@@ -42,7 +43,8 @@ _LATEX = re.compile(  # without dollars
 _RAISED = re.compile(r"(?<![\w$\\^.)])(?<!\d )(?:[a-lo-zπ][⁰¹²³⁴-⁹⁻]{1,6}|π)(?![\w(])")
 _ROOT = re.compile(r"(?<![\w.])[-−]?\d{0,6}√(?:\d+(?:\.\d+)?|\([^()\n]{1,40}\))(?!\w)")
 _DURATION = re.compile(  # 2 h 20 min
-    r"(?<![\w.,])\d{1,4}\s?(?:h|hrs?|std|d|min|ft|lbs?|km|m|kg)\.?,?\s(?:and |und |y |et |e )?\d{1,3}\s?(?:min|mins|m|sec|s|in|oz|cm|g|h)"
+    r"(?<![\w.,])\d{1,4}\s?(?:h|hrs?|std|d|min|ft|lbs?|km|m|kg)\.?,?\s(?:and |und |y |et |e )?\d{1,3}\s?(?:min|mins|m"
+    r"|sec|s|in|oz|cm|g|h)"
     r"(?:\s\d{1,3}\s?(?:sec|s))?(?![\w/])"
 )
 _CLOCK = re.compile(r"(?<![\w:.])\d{1,2}(?::\d{2}){1,2}\s?[ap]\.?m\b\.?", re.I)
@@ -68,7 +70,9 @@ FEW = re.compile(
 )
 """Numbers in words that are numbers only here: `only one`."""
 _ORDINAL = re.compile(r"(?<![\w.])(\d{1,9})(?:st|nd|rd|th)\b", re.I)
-_THE_ORDINAL = re.compile(r"(?:(?<=\bit['’]s the )|(?<=\bit is the )|(?<=\bwill be the )|(?<=\bmust be the ))(\d{1,9})(?:st|nd|rd|th)\b", re.I)
+_THE_ORDINAL = re.compile(
+    r"(?:(?<=\bit['’]s the )|(?<=\bit is the )|(?<=\bwill be the )|(?<=\bmust be the ))(\d{1,9})(?:st|nd|rd|th)\b", re.I
+)
 _SCALED = re.compile(
     r"(?<![\w.,])[$€£]?\d[\d,]{0,15}(?:\.\d+)? (?:thousand|million|billion|trillion)\b(?: dollars| euros)?"
 )

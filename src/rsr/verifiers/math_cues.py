@@ -34,7 +34,8 @@ PHRASE = re.compile(
     r"|solutions?))"
     r"(?: (?:to|for|of|in) [^.\n:=?$]{1,80}?|, (?:after|before|when|once|as|if|having|by"
     r"|given)[^\n:=?$]{1,60}?,)?(?:,? (?:therefore|then|thus|hence|in this case),?)?[ *_)]{0,4}"
-    rf"{_VERB}(?P<denied> not\b|n['’]t\b)?|(?<![^\n])\**(?:A(?!\**:[^\n]{{0,200}}\n?[^\n]{{0,60}}\bB\**:)|Ans|答|解)\**[.:：](?=\s?\S)\**|{_ABROAD})(?:[ \t_:：]"
+    rf"{_VERB}(?P<denied> not\b|n['’]t\b)?|(?<![^\n])\**(?:A(?!\**:[^\n]{{0,200}}\n?[^\n]{{0,60}}\bB\**:)|Ans|答"
+    rf"|解)\**[.:：](?=\s?\S)\**|{_ABROAD})(?:[ \t_:：]"
     rf"|\*{{1,2}}(?=[\s:：])){{0,6}}",
     re.I,
 )
@@ -118,14 +119,16 @@ CORRECTION = re.compile(
 CORRECTED = re.compile(
     r"(?:\b(?:should (?:actually |instead |really )?be|(?:it|that|this)(?: is|['’]s)(?: actually| really)?"
     r"|makes? (?:that|it)|(?:that|this) (?:makes|gives|leaves)"
-    r"|must be|we (?:get|have|obtain)|which (?:is|gives)|i get|equals|gives|leaves)|=|应该是|应为)\s?\*{0,2}(?=[-−$\\\d(])",
+    r"|must be|we (?:get|have|obtain)|which (?:is|gives)|i get|equals|gives|leaves)"
+    r"|=|应该是|应为)\s?\*{0,2}(?=[-−$\\\d(])",
     re.I,
 )
 """What the new value of a correction follows."""
 
 RETRACTS = re.compile(
     r"\W*(?:(?:hmm|wait|but|oh|ah|well|hold on)\b\W*){0,3}(?:no\s?[,.—–-]"
-    r"|(?:that|this|it|which)(?:['’]s| is| was) (?:quite |actually |clearly )?(?:wrong|incorrect|not (?:quite )?(?:right|correct)"
+    r"|(?:that|this|it|which)(?:['’]s| is| was) (?:quite |actually |clearly )?(?:wrong|incorrect"
+    r"|not (?:quite )?(?:right|correct)"
     r"|too (?:many|few|much|large|small))\b"
     r"|(?:that|this|it) (?:isn['’]t|wasn['’]t|can['’]t be|cannot be) (?:quite )?(?:right|correct|true)\b)",
     re.I,
@@ -142,9 +145,11 @@ DENIED = re.compile(r"\b(?:not|isn['’]t|wrong|incorrect|in correct|mistake|err
 DOUBT = re.compile(
     r"\?\s*$|\b(?:not sure|unsure|cannot|can['’]t|could be|might be|may be|is not|isn['’]t|don['’]t know|no idea"
     r"|unable"
-    r"|(?:(?:we|i) (?:are|were) asked|you(?:['’]re| are) asking|the (?:question|problem) (?:asks|is asking))\b(?!.*\b(?:which|so|that) (?:is|are|equals)\b)"
+    r"|(?:(?:we|i) (?:are|were) asked|you(?:['’]re| are) asking|the (?:question|problem) (?:asks"
+    r"|is asking))\b(?!.*\b(?:which|so|that) (?:is|are|equals)\b)"
     r"|\d+ (?:if|when)\b[^.;]{1,60}[,;] (?:and |or |but )?(?:it['’]s |it is )?[$]?\d[\d.,]* (?:if|when|otherwise)"
-    r"|possible answers?|(?:i|we|one|you)(?:['’]d| would) (?:first|start|begin|need to|have to|then|now)|let me think|i guess either)\b",
+    r"|possible answers?|(?:i|we|one|you)(?:['’]d| would) (?:first|start|begin|need to|have to|then|now)|let me think"
+    r"|i guess either)\b",
     re.I,
 )
 """A sentence that commits to nothing."""
@@ -178,7 +183,8 @@ EXPLAINS = re.compile(
     r"|this is because|because|for example|e\.g\.|recall|let me know|i hope|remember|hint|here,|where|indeed"
     r"|in other words"
     r"|(?:this|that|which|it) (?:also )?(?:matches|agrees|fits|is consistent|confirms|shows why|is what|is as)\b"
-    r"|assuming|i (?:used|assumed|took|rounded|checked)|we (?:assumed|rounded)|had (?:he|she|it|they|we)|without|the reason"
+    r"|assuming|i (?:used|assumed|took|rounded|checked)|we (?:assumed|rounded)|had (?:he|she|it|they|we)|without"
+    r"|the reason"
     r"|meanwhile|by then|see|compare|this (?:would|way|works)"
     r"|if you|step \d+|proof|explanation|remark|reason|don['’]t|feel free|we used|this makes sense|you can|as a check"
     r"|double-check|sanity check|not\b)",
@@ -188,13 +194,17 @@ EXPLAINS = re.compile(
 
 CHECKS = re.compile(
     r"\A[\s*_#>(-]*(?:(?:to )?(?:double-?)?check|to (?:verify|confirm)|verification|sanity check|as a check"
-    r"|(?:we|you|one|i|let me|let us|let['’]s|it (?:is|can be)|this can be) ?(?:can|could|may|might|should)? ?(?:also |now |easily |quickly"
+    r"|(?:we|you|one|i|let me|let us|let['’]s|it (?:is|can be)|this can be) ?(?:can|could|may|might"
+    r"|should)? ?(?:also |now |easily |quickly"
     r" |easy to )?(?:double-?check|verify|verified|checked|check|confirm)"
     r"|(?:plug|put|substitut)(?:ging|ting|e|ing)?\b[^.:]{0,30}\bback\b"
-    r"|(?:keep|bear) in mind|be aware|interestingly|remarkably|a common (?:error|mistake)|these are (?:the|called|known)(?= (?-i:[A-Z]))"
-    r"|(?:this|that|it) is (?:the|a) (?:famous|well-known)|that(?:['’]s| is) (?:more than )?enough|the other [a-z]{3,12} (?:would|could|might)"
+    r"|(?:keep|bear) in mind|be aware|interestingly|remarkably|a common (?:error|mistake)|these are (?:the|called"
+    r"|known)(?= (?-i:[A-Z]))"
+    r"|(?:this|that|it) is (?:the|a) (?:famous|well-known)|that(?:['’]s| is) (?:more than )?enough"
+    r"|the other [a-z]{3,12} (?:would|could|might)"
     r"|the [a-z]+ themselves"
-    r"|thanks|thank you|(?:pro ?)?tip\b|p\.? ?s\b|to (?:convince|see (?:this|why|that))|this assumes|i (?:have )?assumed|at (?:that|this|which) (?:time|point|moment)"
+    r"|thanks|thank you|(?:pro ?)?tip\b|p\.? ?s\b|to (?:convince|see (?:this|why|that))|this assumes"
+    r"|i (?:have )?assumed|at (?:that|this|which) (?:time|point|moment)"
     r"|i hope|hope this"
     r"|let me know|feel free|would you like|do you want|if you(?:['’]d| would| want| need| have| like))\b",
     re.I,
@@ -203,20 +213,25 @@ CHECKS = re.compile(
 
 CHECKED = re.compile(
     r"\n\s*[*_#>]{0,4}\s?(?:(?:double-?)?check|verification|sanity check"
-    r"|(?:we|you|one|i) (?:can|could|may) (?:also |now |easily |quickly )?(?:double-?check|verify|check|confirm))\b(?:(?!\n\s*\n)[\s\S])*", re.I
+    r"|(?:we|you|one|i) (?:can|could|may) (?:also |now |easily |quickly )?(?:double-?check|verify|check"
+    r"|confirm))\b(?:(?!\n\s*\n)[\s\S])*",
+    re.I,
 )
 """A paragraph that works backwards."""
 
 REMARKS = re.compile(
-    r"\n\s*[*_#>]{0,4}\s?(?:another (?:way|method|approach)|alternatively|in general|more generally|note|remark|interestingly"
+    r"\n\s*[*_#>]{0,4}\s?(?:another (?:way|method|approach)|alternatively|in general|more generally|note|remark"
+    r"|interestingly"
     r"|it['’]?s worth|one could also|a common (?:mistake|error)|be careful|intuitively|this works because|in comparison"
-    r"|for reference|anmerkung|hinweis|probe|remarque|vérification|nota|observación|comprobación)\b(?:(?!\n\s*\n)[\s\S])*",
+    r"|for reference|anmerkung|hinweis|probe|remarque|vérification|nota|observación"
+    r"|comprobación)\b(?:(?!\n\s*\n)[\s\S])*",
     re.I,
 )
 """A paragraph that adds something to what was concluded before it."""
 
 PREMISE = re.compile(
-    r"\A\s*(?:(?:so|thus|therefore|hence|then),?\s)?(?:since|as|because|when|if|given that|given)\b.*?,\s(?=(?:the|there|we|it|he|she|they|you|this|each"
+    r"\A\s*(?:(?:so|thus|therefore|hence|then),?\s)?(?:since|as|because|when|if|given that|given)\b.*?,\s(?=(?:the"
+    r"|there|we|it|he|she|they|you|this|each"
     r"|his|her|their"
     r"|an?|all|only|both)\b)"
     r"|\A\s*(?:(?:so|thus|therefore|hence|then),?\s)?(?:if|when)\b[^,]*,\s"
@@ -226,9 +241,11 @@ PREMISE = re.compile(
 """What a sentence presupposes: `Since the discriminant is 16 > 0,`."""
 
 CLAUSE = re.compile(
-    r",?\s(?:but|and) (?:since|as|because) [^,.;:]{1,100},(?=\s)|(?:,\s|;\s|\s)(?:and(?= there (?:are|is|were)\b)|and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|if and only if|which means"
+    r",?\s(?:but|and) (?:since|as|because) [^,.;:]{1,100},(?=\s)|(?:,\s|;\s|\s)(?:and(?= there (?:are|is|were)\b)"
+    r"|and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|if and only if|which means"
     r"|which leaves(?! (?:at|for|from|on|in)\b)"
-    r"|which gives|which makes|that is|i\.e\.(?! to\b)|for a total of|this means|it follows that|we get|we have|(?<!by )then"
+    r"|which gives|which makes|that is|i\.e\.(?! to\b)|for a total of|this means|it follows that|we get|we have"
+    r"|(?<!by )then"
     r"|resulting in"
     r"|we find|we obtain|but only|of which only|(?<!make )(?<!making )an? (?:difference|total|sum|profit|gain|loss) of"
     r"|(?<!, )an? (?:increase|decrease|saving) of)\b,?(?!\s(?:that|many|much|far|long)\b|(?<!, so)\sthe\b)|;\s"
@@ -243,7 +260,8 @@ REASON = re.compile(
     r"|as (?:the|there|we|it|each|he|she|they)|given that|due to|where|assuming|(?<!and only )if(?! and only)|when"
     r"|attained|achieved"
     r"|(?:which )?occur(?:s|ring)|obtained|(?:and |but )?not(?= (?:just )?[$€£]?\d)|rather than|instead of"
-    r"|unlike|including|of which|not counting|(?<=, )who(?:se)?|davon|dont|de los cuales|dos quais|di cui|waarvan|z toho|z czego|varav"
+    r"|unlike|including|of which|not counting|(?<=, )who(?:se)?|davon|dont|de los cuales|dos quais|di cui|waarvan"
+    r"|z toho|z czego|varav"
     r"|из них|compared (?:to|with)|from [$€£]?\d[\d,.]* to"
     r"|(?:after|before|by|while|when) [a-z]{2,12}ing"
     r"|(?<=, )an? (?:increase|decrease|saving|reduction|drop|rise) (?:of|on)|(?<=, )which (?:by then|at that)"
@@ -252,16 +270,20 @@ REASON = re.compile(
     r"|(?:in order )?to be [a-z]{3,12}(?= (?:by|before|at|on|in|with))|(?<=, )as(?! (?:well|follows)\b)"
     r"|(?<=, )(?:d\. ?h(?=\.)|c['’]est-à-dire|es decir|cioè|ou seja|то есть)"
     r"|to (?:get|have|earn|achieve|reach|keep|make) (?:an?|his|her|their|its|the)"
-    r"|(?:which is |or )?(?:approximately|about|roughly)(?= [$€£]?\d))\b|\s?≈|,?\s?(?:因为|由于|因為|其中|なぜなら|왜냐하면)",
+    r"|(?:which is |or )?(?:approximately|about|roughly)(?= [$€£]?\d))\b|\s?≈"
+    r"|,?\s?(?:因为|由于|因為|其中|なぜなら|왜냐하면)",
     re.I,
 )
 """Where a clause turns to its reasons."""
 
 COMMITS = re.compile(
-    r"(?:\b(?:is|are|be|(?:it|that|there|he|she)['’]s|equals?|equal to|becomes|was|were|there are|there were|(?:left|ends?|ended"
-    r"|comes?) (?:up )?with|(?:down|up|reduced|increased|falls?|drops?|rises?|fell|dropped|rose) to|(?:it['’]s|it is|will be|must be) the|to (?:get|obtain|give)|comes? to|amounts? to|arrive at|totals?|totaling"
+    r"(?:\b(?:is|are|be|(?:it|that|there|he|she)['’]s|equals?|equal to|becomes|was|were|there are|there were|(?:left"
+    r"|ends?|ended"
+    r"|comes?) (?:up )?with|(?:down|up|reduced|increased|falls?|drops?|rises?|fell|dropped|rose) to|(?:it['’]s|it is"
+    r"|will be|must be) the|to (?:get|obtain|give)|comes? to|amounts? to|arrive at|totals?|totaling"
     r"|leaves|leaving|remains?|(?<!the )remaining"
-    r"|(?:total|sum|average|remainder|radius|value|product|quotient|ratio|slope|profit|distance|speed|score|probability|mean|median|maximum|minimum|cost|price|length"
+    r"|(?:total|sum|average|remainder|radius|value|product|quotient|ratio|slope|profit|distance|speed|score"
+    r"|probability|mean|median|maximum|minimum|cost|price|length"
     r"|area|volume) of)|=|:|≈)[\s*_$\"“(]*(?:\b(?:exactly|only|just|about|approximately|actually|really|now"
     r"|therefore|also|a total of"
     r"|going to be|still|thus|then|hence|indeed|equal to|at (?:least|most)|no more than"
@@ -274,13 +296,17 @@ ASIDE = re.compile(
     r"(?:\b(?:of|of (?:the|these|those|his|her|their|all)|out of|from|from the|per|than(?: [a-z]+['’]s| his"
     r"| her| the)?|by|with|with the|after"
     r"|before|if"
-    r"|every|the|his|her|their|its|your|my|our|these|those|all|when|between|among|step|steps?|problem|question|mod|base|until|to reach|over|minus"
+    r"|every|the|his|her|their|its|your|my|our|these|those|all|when|between|among|step|steps?|problem|question|mod"
+    r"|base|until|to reach|over|minus"
     r"|(?<!\bhas )(?<!\bhave )(?<!\bhad )(?<!\bneeds )(?<!\bneed )(?<!\bgoing )(?<!\bable )to (?!be\b"
     r"|equal\b)[a-z]{3,12}|another|remaining|first|last|next|than the|page"
     r"|equation|at|within|times|plus|original|initial|divided by|multiplied by|either|since|through)"
-    r"|\b(?:dentro de|hace|innerhalb von|binnen|entro|durante (?:los|as|os)|después del?|(?:de|para|pour|por) (?:los|las|sus|ses|ces|seus|tes|mes|nos)"
-    r"|van de|av (?:de|sina|hans|hennes)|(?:seine|ihre|deine|meine)[nrms]?|suoi|sue|seus|suas|sus|ses|en|pendant(?: les)?|après|sur|nach(?: den)?"
-    r"|von(?: den)?|aus|in den|di|dei|delle|dopo|con (?:los|las)|com (?:os|as)|mit(?: den)?|auf|die|alle|über|z|na|od|из|за|比[^，,。]{1,8}[多少])"
+    r"|\b(?:dentro de|hace|innerhalb von|binnen|entro|durante (?:los|as|os)|después del?|(?:de|para|pour|por) (?:los"
+    r"|las|sus|ses|ces|seus|tes|mes|nos)"
+    r"|van de|av (?:de|sina|hans|hennes)|(?:seine|ihre|deine|meine)[nrms]?|suoi|sue|seus|suas|sus|ses|en"
+    r"|pendant(?: les)?|après|sur|nach(?: den)?"
+    r"|von(?: den)?|aus|in den|di|dei|delle|dopo|con (?:los|las)|com (?:os|as)|mit(?: den)?|auf|die|alle|über|z|na|od"
+    r"|из|за|比[^，,。]{1,8}[多少])"
     r"|\d\s?[-+*/×÷])[\s*_$\"“(£€]*(?:about |exactly |only )?[\s$\\£€]*\Z",
     re.I,
 )

@@ -24,7 +24,8 @@ _TRIVIA = re.compile(
     re.I,
 )
 _BY_THE_WAY = re.compile(
-    r"(?:\n[ \t]*(?:[*_#>-]{1,4} ?)?|(?<=[.!*])\s)(?:by the way|btw|incidentally|fun fact|as an aside|for comparison)\b(?:(?!\n\s*\n)[\s\S])*",
+    r"(?:\n[ \t]*(?:[*_#>-]{1,4} ?)?|(?<=[.!*])\s)(?:by the way|btw|incidentally|fun fact|as an aside"
+    r"|for comparison)\b(?:(?!\n\s*\n)[\s\S])*",
     re.I,
 )
 
@@ -49,12 +50,16 @@ def cut_off(text: str) -> bool:
 
 
 _OPEN = re.compile(
-    r"(?<![\w'’\\])(?:by|and|of|the|an|is|are|was|were|to|with|from|for|than|that|which|or|but|so|because|since|as|if|when"
-    r"|where|then|thus|hence|therefore|has|have|had|(?:has|have|had|needs?|must|got) to [a-z]{2,9}|her|his|their|its|into|per|equals|gives|get|must|can|will|be|we|i|they|subtract|minus|plus|times|roughly|about"
+    r"(?<![\w'’\\])(?:by|and|of|the|an|is|are|was|were|to|with|from|for|than|that|which|or|but|so|because|since|as|if"
+    r"|when"
+    r"|where|then|thus|hence|therefore|has|have|had|(?:has|have|had|needs?|must|got) to [a-z]{2,9}|her|his|their|its"
+    r"|into|per|equals|gives|get|must|can|will|be|we|i|they|subtract|minus|plus|times|roughly|about"
     r"|approximately|exactly|igual a|gleich|égal à"
-    r"|multiply|divide|add|have to|und|der|die|das|den|dem|mit|von|ist|sind|wir|durch|auf|für|zu|ein|eine|et|les|des|est"
+    r"|multiply|divide|add|have to|und|der|die|das|den|dem|mit|von|ist|sind|wir|durch|auf|für|zu|ein|eine|et|les|des"
+    r"|est"
     r"|avec|pour|par|dans|los|las|del|con|por|para|que|uma|um|são|com|na|il|di|che|una|un)\Z"
-    r"|(?<=\d)(?: [-+×·*/=]|[-+×·*/=]|,)\Z|(?<=[a-z]),\Z|[\w)\]}] ?[+=×·(]\Z|\\(?:[dt]?frac|cdot|times|sqrt|left)?\Z|(?<!\})\{\Z",
+    r"|(?<=\d)(?: [-+×·*/=]|[-+×·*/=]|,)\Z|(?<=[a-z]),\Z|[\w)\]}] ?[+=×·(]\Z|\\(?:[dt]?frac|cdot|times|sqrt|left)?\Z"
+    r"|(?<!\})\{\Z",
     re.I,
 )
 

@@ -21,10 +21,12 @@ _SUM = re.compile(
 )
 _ENGLISH = re.compile(r"\b(?:the|and|are|this|which|each|therefore|with|answer|what|how|many|we|total is)\b", re.I)
 _OTHER = re.compile(
-    r"\b(?:será|serán|años|está|fue|para|hay|quedan|tiene|cada|posibles|gibt|hat|haben|werden|wird|bleiben|noch|tem|sobram|ci sono|hanno|heeft|hebben|jest"
+    r"\b(?:será|serán|años|está|fue|para|hay|quedan|tiene|cada|posibles|gibt|hat|haben|werden|wird|bleiben|noch|tem"
+    r"|sobram|ci sono|hanno|heeft|hebben|jest"
     r"|der|das|dem|und|ist|sind|eine[nmr]?|insgesamt|somit|pro|kostet|beträgt|antwort|ergebnis|los|las|lo|por"
     r"|es|son|una|del|respuesta|cuesta|os|uma|são|portanto|resposta|custa|é|il|gli|che|di|è|sono|quindi|risposta|totale"
-    r"|het|een|zijn|dus|antwoord|kost|jadi|adalah|dari|dan|yang|seluruh(?:nya)?|toplam|bir|ve|için|lira\w*|cevap|tane|więc|odpowiedź"
+    r"|het|een|zijn|dus|antwoord|kost|jadi|adalah|dari|dan|yang|seluruh(?:nya)?|toplam|bir|ve|için|lira\w*|cevap|tane"
+    r"|więc|odpowiedź"
     r"|łącznie|là|vậy|tổng|đáp|total de|og|svaret|kroner|este|sunt)\b",
     re.I,
 )
@@ -39,7 +41,8 @@ _BELOW = re.compile(
     re.I,
 )
 _MINUS = re.compile(
-    rf"(\b(?:is|was|to|be|of|at|equals|showed?|shows|reads?|get|gives|reached|fell|ist|sind)\s|['’]s\s|:\s)(?:minus|negative)\s"
+    rf"(\b(?:is|was|to|be|of|at|equals|showed?|shows|reads?|get|gives|reached|fell|ist|sind)\s|['’]s\s|:\s)(?:minus"
+    rf"|negative)\s"
     rf"(?:(?=\d)|({SPELLED.pattern}|one\b))",
     re.I,
 )

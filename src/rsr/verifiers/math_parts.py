@@ -21,7 +21,8 @@ _RESIDUE = re.compile(
     r"(-?\d{1,30})\s?(?:\(\s?)?(?:\\[pb]?mod(?![a-z])|\(?\\text\s?\{\s?\(?mod\s?\}|\(?mod)\s?\{?\s?(\d{1,30})\s?\}?\)?"
 )
 _JOINER = re.compile(
-    r"\\text\s?\{\s?(?:and|or)\s?\}|\\(?:lor|land|vee)(?![a-zA-Z])|\s(?:或|和|及|oder|und|ou|et|или|и)\s|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|;"
+    r"\\text\s?\{\s?(?:and|or)\s?\}|\\(?:lor|land|vee)(?![a-zA-Z])|\s(?:或|和|及|oder|und|ou|et|или|и)\s"
+    r"|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|;"
 )
 
 
@@ -287,9 +288,12 @@ def plainer(text: str, partner: str) -> str:
 
 
 _UNIT_VECTOR = re.compile(
-    r"\\(?:hat|vec|text|widehat|overrightarrow|underline)\s?\{\s?\\?([ijk])(?:math)?\s?\}|\\hat\s?\\?([ijk])(?:math)?(?![a-z])|\\([ij])math(?![a-z])"
+    r"\\(?:hat|vec|text|widehat|overrightarrow|underline)\s?\{\s?\\?([ijk])(?:math)?\s?\}"
+    r"|\\hat\s?\\?([ijk])(?:math)?(?![a-z])|\\([ij])math(?![a-z])"
 )
-_COMPONENT = re.compile(r"\s?([-+]?)\s?((?:[^-+ijk]|(?<=[({])[-+]){0,40}?)\s?(?:\*|\\cdot)?\s?(?<!\\)([ijk])(?![a-zA-Z])\s?")
+_COMPONENT = re.compile(
+    r"\s?([-+]?)\s?((?:[^-+ijk]|(?<=[({])[-+]){0,40}?)\s?(?:\*|\\cdot)?\s?(?<!\\)([ijk])(?![a-zA-Z])\s?"
+)
 
 
 def components(text: str) -> list[str] | None:

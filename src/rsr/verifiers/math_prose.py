@@ -44,18 +44,24 @@ _COMPARISON = re.compile(
 
 _HYPOTHETICAL = re.compile(r"\bwould\b|['’]d be\b|\bcould be\b", re.I)
 _OPEN = re.compile(
-    cues.GAVE_UP.pattern + r"|\b(?:do|did) you mean\b|\b(?:could|can|would) you (?:please )?(?:clarify|tell me|specify)\b",
+    cues.GAVE_UP.pattern
+    + r"|\b(?:do|did) you mean\b|\b(?:could|can|would) you (?:please )?(?:clarify|tell me|specify)\b",
     re.I,
 )
-_NEGATED = re.compile(r"\A(?!.*\b(?:right|correct|enough|answer|sure|know|clear)\b)(?=.*(?:\bis not\b|\bisn['’]t\b))", re.I | re.S)
+_NEGATED = re.compile(
+    r"\A(?!.*\b(?:right|correct|enough|answer|sure|know|clear)\b)(?=.*(?:\bis not\b|\bisn['’]t\b))", re.I | re.S
+)
 _AFTER_COLON = re.compile(rf"[a-z] [^\n]{{10,200}}(?<=\w):\s\$?({NUMBER})\$?[.!]?\s*\Z")
 _BOLD_PAIR = re.compile(r"\*\*([^*\n]{1,40}\d[^*\n]{0,40}|\d+)\*\*,?\s(?:and|or|und|et|y|e)\s\*\*([^*\n]{1,60})\*\*")
-_AS_IT_SHOULD = re.compile(r"\bas (?:it|they) (?:should|must)\b|\bas expected\b|\bas for (?:every|all|any)\b|\bthat fits\b", re.I)
+_AS_IT_SHOULD = re.compile(
+    r"\bas (?:it|they) (?:should|must)\b|\bas expected\b|\bas for (?:every|all|any)\b|\bthat fits\b", re.I
+)
 _BULLET = re.compile(r"\s*[-*•]\s")
 _IN_ALL = re.compile(rf",\s({SPELLED.pattern}|\d{{1,6}})\s(?:in (?:total|all)|altogether|of them)[\s.!*]*\Z", re.I)
 _HAS_VALUE = re.compile(r"[\d$\\]")
 _CONTINUES = re.compile(
-    r"\s*(?:(?:[oO]f|[fF]rom|[iI]n) which|to(?= \d)|(?:up|down) from|including|excluding|not counting|(?:plus|and|or|which) (?:is|are|makes)?)\b"
+    r"\s*(?:(?:[oO]f|[fF]rom|[iI]n) which|to(?= \d)|(?:up|down) from|including|excluding|not counting|(?:plus|and|or"
+    r"|which) (?:is|are|makes)?)\b"
 )
 _BESIDE_THE_POINT = re.compile(
     r"\b(?:would|could|might)\b.{0,200}\bbut\b.{0,40}?(?:\b(?:no ?body|no one)\b|n['’]t\b|\bnot\b|\birrelevant\b)"
@@ -77,18 +83,23 @@ def last_value(text: str) -> str | None:
         rather = cues.RATHER.search(sentence)
         if rather:
             return _value(sentence[rather.end() :]) or None
-        if (_aside(sentence) or _CONTINUES.match(sentence) or _BESIDE_THE_POINT.search(sentence)) and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
+        if (_aside(sentence) or _CONTINUES.match(sentence) or _BESIDE_THE_POINT.search(sentence)) and any(
+            re.search(r"\d", earlier) for earlier in sentences[:at]
+        ):
             continue
-        if _AS_IT_SHOULD.search(sentence) and "=" not in sentence and not cues.CONCLUDES.match(sentence) and any(map(_HAS_VALUE.search, sentences[:at])):
+        if (
+            _AS_IT_SHOULD.search(sentence)
+            and "=" not in sentence
+            and not cues.CONCLUDES.match(sentence)
+            and any(map(_HAS_VALUE.search, sentences[:at]))
+        ):
             continue
         if _BULLET.match(sentence) and any(
             cues.CONCLUDES.match(earlier) and _GIVES.search(earlier) for earlier in sentences[:at]
         ):
             continue
         doubtful = cues.DOUBT.search(sentence) is not None and not cues.GUESS.search(sentence)
-        if not re.search(r"[\d$\\⁰¹²³⁴-⁹π√]", sentence) and not (
-            SPELLED.search(sentence) or FEW.search(sentence)
-        ):
+        if not re.search(r"[\d$\\⁰¹²³⁴-⁹π√]", sentence) and not (SPELLED.search(sentence) or FEW.search(sentence)):
             named = said.word_of(sentence, "word") if cues.CONCLUDES.match(sentence) else None
             word = said.polar(sentence) or said.predicate(_main(sentence)) or said.nothing(sentence) or named
             if word and not doubtful:
@@ -113,7 +124,9 @@ def last_value(text: str) -> str | None:
     return None
 
 
-_BASE = re.compile(r"\b(?:in|to|into|as) (?:base[- ](\d{1,2}|[a-z]{3,7})|(binary|octal|hexadecimal))\b[^.]{0,60}\Z", re.I)
+_BASE = re.compile(
+    r"\b(?:in|to|into|as) (?:base[- ](\d{1,2}|[a-z]{3,7})|(binary|octal|hexadecimal))\b[^.]{0,60}\Z", re.I
+)
 _BASES = {"binary": 2, "octal": 8, "hexadecimal": 16}
 
 
@@ -144,7 +157,8 @@ def _unchecked(text: str) -> str:
 
 
 _GIVES = re.compile(
-    r"(?:\b(?:is|are|has|have|was|were|be|equals?|gives?|costs?|length|total|only|ist|sind|est|es|è)\b|[=:])[\s$*_\\(-]{0,6}"
+    r"(?:\b(?:is|are|has|have|was|were|be|equals?|gives?|costs?|length|total|only|ist|sind|est|es|è)\b"
+    r"|[=:])[\s$*_\\(-]{0,6}"
     r"[^\s\d]{0,8}\d[^.!?\n]{0,80}[.!]?[\s$*]*\Z",
     re.I,
 )
@@ -193,7 +207,9 @@ def value_before(text: str) -> str | None:
 
 
 _SUMMED_UP = re.compile(
-    r"[^\d:]{0,80}\d[\d.,]*[^\d:]{0,60}\b(?:in total|altogether|in all|overall|needed|left)\b[^\d:]{0,30}(?=:\s[^:]{0,30}\d[^:]*\d)", re.I
+    r"[^\d:]{0,80}\d[\d.,]*[^\d:]{0,60}\b(?:in total|altogether|in all|overall|needed"
+    r"|left)\b[^\d:]{0,30}(?=:\s[^:]{0,30}\d[^:]*\d)",
+    re.I,
 )
 
 

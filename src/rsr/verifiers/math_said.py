@@ -39,16 +39,20 @@ _POLAR = re.compile(
 _CLAIM = re.compile(r"\b(?:is|are|was)\s(?:indeed |actually |therefore )?\**(true|false)\b", re.I)
 _NAMED = re.compile(
     r"\b(?:is|are|was|were|be|in|on|by|goes to)\s+(?:(?:the|a|an)\s)?"
-    r"(?:\*\*([A-Za-z][^*\n]{0,40}?)\.?\*\*|([A-Z][a-z]+(?:\s[A-Z][a-z]*)?))(?:[\s.!]*\Z|,\s(?:with|which|who|because|since|as)\b)"
+    r"(?:\*\*([A-Za-z][^*\n]{0,40}?)\.?\*\*|([A-Z][a-z]+(?:\s[A-Z][a-z]*)?))(?:[\s.!]*\Z|,\s(?:with|which|who|because"
+    r"|since|as)\b)"
 )
 _ADJECTIVE = re.compile(
-    r"\b(?:is|are|was|were|be|called)\s+(?:(?:an?|the|also|therefore|indeed)\s)?\*{0,2}(?![a-z]+est\b|(?:winner|first|last|second|third|only|one)\b)([a-z][a-z-]{2,20})\*{0,2}"
-    r"(?:\s(?:triangle|angle|number|function|polygon))?(?:[\s.!]*\Z|,\s(?:with|which|because|since|as)\b|\s(?:because|since)\b)"
+    r"\b(?:is|are|was|were|be|called)\s+(?:(?:an?|the|also|therefore|indeed)\s)?\*{0,2}(?![a-z]+est\b|(?:winner|first"
+    r"|last|second|third|only|one)\b)([a-z][a-z-]{2,20})\*{0,2}"
+    r"(?:\s(?:triangle|angle|number|function|polygon))?(?:[\s.!]*\Z|,\s(?:with|which|because|since|as)\b|\s(?:because"
+    r"|since)\b)"
 )
 _ALL_CAPITALS = re.compile(r"\b(?:is|are|be|as|in)\s\*{0,2}([A-Z]{2,12})\*{0,2}[\s.!]*\Z")
 _OPENING = re.compile(r"\A[\s*_#>]*(true|false)\b[*_]*(?=[.,!;:])", re.I)
 _JUDGED = re.compile(
-    r"\b(?:statement|claim|assertion|proposition|conjecture|inequality)\b[^.,;]{0,30}? is (?:therefore |thus |indeed )?\**(correct|right|incorrect|wrong)\b",
+    r"\b(?:statement|claim|assertion|proposition|conjecture|inequality)\b[^.,;]{0,30}? is (?:therefore |thus "
+    r"|indeed )?\**(correct|right|incorrect|wrong)\b",
     re.I,
 )
 _NEITHER = re.compile(r"\bneither\b[^.;]{1,30}\bnor\b", re.I)
@@ -56,15 +60,18 @@ _LETTER = re.compile(r"\(([A-E])\)|\b(?:option|choice|answer) \**([A-E])\b")
 _BEFORE_IT = re.compile(r"\d[^,]*\b(?:before|until|when|once|whether)\b[^,]*\Z", re.I)
 _NOT_POSSIBLE = re.compile(r"\b(?:is not|isn['’]t|it['’]s not|never) possible\b|\b(?:is|it['’]s) impossible\b", re.I)
 _MOST = re.compile(
-    r"\b([A-Z][a-z]+) (?:has|had|gets|got|ran|is|was|scored|comes|came|finished|finishes|won|wins|arrives|arrived|earns|earned"
+    r"\b([A-Z][a-z]+) (?:has|had|gets|got|ran|is|was|scored|comes|came|finished|finishes|won|wins|arrives|arrived"
+    r"|earns|earned"
     r"|collected|read|spent) (?:the )?(?:most|fewest|least|first|[a-z]+est)\b"
 )
 _PICKED = re.compile(
-    r"\b(?:buy|choose|pick|select|take|use)\s(?:the\s)?\**([a-z]+(?:\s[a-z]+)?)\**(?:[\s.!]*\Z|,|\s(?:because|since|as)\b)"
+    r"\b(?:buy|choose|pick|select|take|use)\s(?:the\s)?\**([a-z]+(?:\s[a-z]+)?)\**(?:[\s.!]*\Z|,|\s(?:because|since"
+    r"|as)\b)"
 )
 _NAME = re.compile(r"(?<![a-zA-Z])[A-Z][a-z]+\b(?: [A-Z](?![\w.]))?")
 _NO_NAME = re.compile(
-    r"(?:[A-Z][a-z]+ing|So|Thus|Therefore|Hence|The|This|That|It|He|She|They|We|In|On|At|If|Since|Then|And|But|Finally|Answer|After|Because|As|For)\Z"
+    r"(?:[A-Z][a-z]+ing|So|Thus|Therefore|Hence|The|This|That|It|He|She|They|We|In|On|At|If|Since|Then|And|But"
+    r"|Finally|Answer|After|Because|As|For)\Z"
 )
 _LANDS = re.compile(rf"\b(?:is|be|was|on|at|reach(?:es)?|becomes|get to|a)\s(?:an? )?\*{{0,2}}({_DAY})[\s.!*]*\Z", re.I)
 _DAYS = re.compile(rf"\b{_DAY}\b", re.I)
@@ -176,7 +183,8 @@ _VERB = (
     r"|makes?|made|sold|scored)"
 )
 _SAYS = re.compile(
-    rf"(?P<subject>[A-Za-z$\\][^.;=:]{{0,60}}?)\s?(?:{_VERB}|:)\s(?:(?:now|only|about|exactly)\s)?(?:(?P<left>[^=.;,]{{1,30}})=\s?)?"
+    rf"(?P<subject>[A-Za-z$\\][^.;=:]{{0,60}}?)\s?(?:{_VERB}|:)\s(?:(?:now|only|about"
+    rf"|exactly)\s)?(?:(?P<left>[^=.;,]{{1,30}})=\s?)?"
     rf"{_VALUE}(?P<noun>(?:\s[a-zA-Z°/²³^-]{{1,14}}\d?){{0,4}})[\s*.!]*"
 )
 _COUNTS = re.compile(
@@ -186,7 +194,8 @@ _COUNT = re.compile(
     rf"{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}}?)(?:\s(?:on|in|at|left)\b[a-zA-Z ]{{0,30}})?[\s*.!]*"
 )
 _SHARED = re.compile(
-    rf"(?:[^\d]{{0,60}}?\b[a-z]+\s)?{_VALUE}(?P<noun>(?:\s(?!of|at)[a-zA-Z-]{{1,14}}){{0,2}})\s(?P<preposition>of|at|for|to)"
+    rf"(?:[^\d]{{0,60}}?\b[a-z]+\s)?{_VALUE}(?P<noun>(?:\s(?!of|at)[a-zA-Z-]{{1,14}}){{0,2}})\s(?P<preposition>of|at"
+    rf"|for|to)"
     r"\s(?P<tail>(?:the\s)?[$\w%]+(?:\s[a-z]+)?)[\s*.!]*"
 )
 _FRAME = re.compile(r"(?:to|out of|after|before|for|in|with|at|by|every|each|per)\b", re.I)

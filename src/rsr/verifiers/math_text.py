@@ -214,7 +214,8 @@ _NAME = re.compile(
     r"\s?(?:=|:(?!\d)|\\approx|\\equiv(?![a-zA-Z])|\\in(?![a-zA-Z]))\s?(?=\S)"
 )
 _LEADING = re.compile(
-    r"(?:\\text\s?\{(?:[^{}]{0,60}(?:\bis|\bare|:|=)|\s?(?:about|approximately|roughly|exactly))\s?\}|\\approx|\\simeq|=|:|USD|EUR|US|Rs\.?|€|£|¥|₹|about"
+    r"(?:\\text\s?\{(?:[^{}]{0,60}(?:\bis|\bare|:|=)|\s?(?:about|approximately|roughly|exactly))\s?\}|\\approx"
+    r"|\\simeq|=|:|USD|EUR|US|Rs\.?|€|£|¥|₹|about"
     r"|approximately|roughly|exactly|(?:\\text\s?\{\s?)?all (?:(?:real|positive|odd|even|prime) )*(?:primes"
     r"|integers|numbers|values)(?: of)?"
     r"\s?\}?(?=\s[a-z$\\]))\s?"
