@@ -13,12 +13,8 @@ from rsr.verifiers import math_said as said
 from rsr.verifiers.math_candidates import BOLD, FEW, FORMULA, SPELLED, Candidate, candidates, with_unit
 from rsr.verifiers.math_numbers import exact
 from rsr.verifiers.math_results import NUMBER, last_sum, result_in, speaks_of_sum
-from rsr.verifiers.math_text import closing
+from rsr.verifiers.math_sentences import explains, hypothetical, is_remark, sentences_of
 
-_SENTENCES = re.compile(
-    r"(?<=[.!?。！？])(?=\s|[A-Z\u4e00-\u9fff])(?<!\b[A-Zv]\.)(?<!\bvs\.)(?<!\bapprox\.)(?<!\b[ap]\.m\.(?=\s[a-z]))"
-    r"(?<!\bd\.(?=\sh\.))(?<!\bd\. h\.)(?<!\bd\.h\.)(?<!\bca\.)|\n"
-)
 _JOINT = re.compile(r"[\s$]*(?:,|;|,?\s?(?:and|or)(?: in)?|und|et|y|e|和|&)[\s$]*")
 _ATTRIBUTE = re.compile(
     r",?\sand\s(?:an?\s)?(?:center|radius|diameter|length|width|height|slope|[xy]?-?intercept|mean|median|mode|variance"
@@ -42,61 +38,24 @@ _COMPARISON = re.compile(
 )
 
 
-_HYPOTHETICAL = re.compile(r"\bwould\b|['’]d be\b|\bcould be\b", re.I)
-_OPEN = re.compile(
-    cues.GAVE_UP.pattern
-    + r"|\b(?:do|did) you mean\b|\b(?:could|can|would) you (?:please )?(?:clarify|tell me|specify)\b",
-    re.I,
-)
-_NEGATED = re.compile(
-    r"\A(?!.*\b(?:right|correct|enough|answer|sure|know|clear)\b)(?=.*(?:\bis not\b|\bisn['’]t\b))", re.I | re.S
-)
 _AFTER_COLON = re.compile(rf"[a-z] [^\n]{{10,200}}(?<=\w):\s\$?({NUMBER})\$?[.!]?\s*\Z")
 _BOLD_PAIR = re.compile(r"\*\*([^*\n]{1,40}\d[^*\n]{0,40}|\d+)\*\*,?\s(?:and|or|und|et|y|e)\s\*\*([^*\n]{1,60})\*\*")
-_AS_IT_SHOULD = re.compile(
-    r"\bas (?:it|they) (?:should|must)\b|\bas expected\b|\bas for (?:every|all|any)\b|\bthat fits\b", re.I
-)
-_BULLET = re.compile(r"\s*[-*•]\s")
 _IN_ALL = re.compile(rf",\s({SPELLED.pattern}|\d{{1,6}})\s(?:in (?:total|all)|altogether|of them)[\s.!*]*\Z", re.I)
-_HAS_VALUE = re.compile(r"[\d$\\]")
-_CONTINUES = re.compile(
-    r"\s*(?:(?:[oO]f|[fF]rom|[iI]n) which|to(?= \d)|(?:up|down) from|including|excluding|not counting|(?:plus|and|or"
-    r"|which) (?:is|are|makes)?)\b"
-)
-_BESIDE_THE_POINT = re.compile(
-    r"\b(?:would|could|might)\b.{0,200}\bbut\b.{0,40}?(?:\b(?:no ?body|no one)\b|n['’]t\b|\bnot\b|\birrelevant\b)"
-    r"|\bhappens to\b|\bby comparison\b|\bin contrast\b"
-    r"|\b(?:is|was|are)(?: not|n['’]t) (?:needed|asked|required|what (?:was|is|we|the)|the question)\b",
-    re.I,
-)
 
 
 def last_value(text: str) -> str | None:
     """The value of the last sentence that concludes, or None."""
-    sentences = _sentences(_unchecked(text[-1500:]))[-7:]
+    sentences = sentences_of(text[-1500:])[-7:]
     for at in range(len(sentences) - 1, -1, -1):
         sentence = sentences[at]
         if cues.GAVE_UP.search(sentence) and " but " not in sentence:
             return None
-        if _HYPOTHETICAL.search(sentence) and any(_OPEN.search(earlier) for earlier in sentences[:at]):
+        if hypothetical(sentence, sentences[:at]):
             return None
         rather = cues.RATHER.search(sentence)
         if rather:
             return _value(sentence[rather.end() :]) or None
-        if (_aside(sentence) or _CONTINUES.match(sentence) or _BESIDE_THE_POINT.search(sentence)) and any(
-            re.search(r"\d", earlier) for earlier in sentences[:at]
-        ):
-            continue
-        if (
-            _AS_IT_SHOULD.search(sentence)
-            and "=" not in sentence
-            and not cues.CONCLUDES.match(sentence)
-            and any(map(_HAS_VALUE.search, sentences[:at]))
-        ):
-            continue
-        if _BULLET.match(sentence) and any(
-            cues.CONCLUDES.match(earlier) and _GIVES.search(earlier) for earlier in sentences[:at]
-        ):
+        if is_remark(sentence, sentences[:at]):
             continue
         doubtful = cues.DOUBT.search(sentence) is not None and not cues.GUESS.search(sentence)
         if not re.search(r"[\d$\\⁰¹²³⁴-⁹π√]", sentence) and not (SPELLED.search(sentence) or FEW.search(sentence)):
@@ -105,14 +64,7 @@ def last_value(text: str) -> str | None:
             if word and not doubtful:
                 return word
             continue
-        if cues.CHECKS.match(sentence) and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
-            continue
-        explains = cues.EXPLAINS.match(sentence)
-        if explains and doubtful and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
-            continue
-        if explains and any(cues.CONCLUDES.match(earlier) for earlier in sentences[max(0, at - 3) : at]):
-            continue
-        if doubtful and _NEGATED.search(sentence) and any(_GIVES.search(earlier) for earlier in sentences[:at]):
+        if explains(sentence, sentences[:at], doubtful):
             continue
         if doubtful:
             return None
@@ -143,49 +95,10 @@ def _with_base(sentence: str, found: str) -> str:
     return f"{found}_{base}"
 
 
-def _unchecked(text: str) -> str:
-    """A text without paragraphs that only check, where something comes before them."""
-
-    def kept(match: re.Match[str]) -> str:
-        concludes = any(cues.CONCLUDES.match(sentence) for sentence in _SENTENCES.split(match[0]))
-        return match[0] if concludes or not re.search(r"\d", text[: match.start()]) else "\n"
-
-    def told(match: re.Match[str]) -> str:
-        return kept(match) if _GIVES.search(text[max(0, match.start() - 300) : match.start()]) else match[0]
-
-    return cues.REMARKS.sub(told, cues.CHECKED.sub(kept, text))
-
-
-_GIVES = re.compile(
-    r"(?:\b(?:is|are|has|have|was|were|be|equals?|gives?|costs?|length|total|only|ist|sind|est|es|è)\b"
-    r"|[=:])[\s$*_\\(-]{0,6}"
-    r"[^\s\d]{0,8}\d[^.!?\n]{0,80}[.!]?[\s$*]*\Z",
-    re.I,
-)
-
-
-def _aside(sentence: str) -> bool:
-    """Whether a sentence stands in brackets as a whole: `(Of this, $628.89 is interest.)`."""
-    bare = sentence.strip()
-    return re.match(r"\((?:[A-Z][a-z]|[AI] )", bare) is not None and closing(bare, 0) == len(bare.rstrip(".")) - 1
-
-
 def _main(sentence: str) -> str:
     """A sentence without what it presupposes."""
     premise = cues.PREMISE.match(sentence)
     return sentence[premise.end() :] if premise else sentence
-
-
-def _sentences(text: str) -> list[str]:
-    """The sentences of a text; a formula is never split."""
-    formulas = [match.span() for match in FORMULA.finditer(text)]
-    found, start = [], 0
-    for match in _SENTENCES.finditer(text):
-        if not any(first < match.start() < last for first, last in formulas):
-            found.append(text[start : match.start()])
-            start = match.end()
-    found.append(text[start:])
-    return [sentence for sentence in found if sentence.strip()]
 
 
 def first_value(text: str) -> str | None:
