@@ -7,6 +7,7 @@ before what it says ("she buys 7"), and that before what it mentions ("of the 7"
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from rsr.verifiers import math_cues as cues
 from rsr.verifiers import math_said as said
@@ -25,6 +26,9 @@ _LEADS = re.compile(r"\A.*(?:\b(?:is|are|be|get|have|gives?|equation|so|thus|hen
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
 _WORDS_BEFORE = re.compile(r"\A.*(?<![a-zA-Z\\])(?!(?:sin|cos|tan|log|ln|exp|sqrt)\b)[a-zA-Z]{2,}:?\s", re.S)
 _FUNCTION = re.compile(r"(?<![a-zA-Z])(?:arc)?(?:log|ln|sin|cos|tan|cot|exp|sqrt)(?![a-zA-Z])")
+_ASSUMED = re.compile(
+    r"\b(?:putting|with|for|when|if|at|let|setting|substituting|taking|using|and|where)[\s$]*\Z", re.I
+)
 _LEFT_OF = re.compile(r"(?:\A\s?|[^\w\s=)]\s?|[a-zA-Z]{2}\s)([-−+]?[\d(√][\d\s.,/()+*^√π−-]{0,60})\Z")
 
 
@@ -46,6 +50,7 @@ _IN_ALL = re.compile(rf",\s({SPELLED.pattern}|\d{{1,6}})\s(?:in (?:total|all)|al
 def last_value(text: str) -> str | None:
     """The value of the last sentence that concludes, or None."""
     sentences = sentences_of(text[-1500:])[-7:]
+    dropped: list[str] = []
     for at in range(len(sentences) - 1, -1, -1):
         sentence = sentences[at]
         if cues.GAVE_UP.search(sentence) and " but " not in sentence:
@@ -66,14 +71,37 @@ def last_value(text: str) -> str | None:
             continue
         if explains(sentence, sentences[:at], doubtful):
             continue
+        out = _DISCARDS.search(sentence)
+        if out and at and not cues.CONCLUDES.match(sentence):
+            dropped.append(out[1])
+            continue
         if doubtful:
             return None
         if at and cues.REJECTED.search(cues.CLAUSE.split(sentence)[-1] or "") and not cues.CONCLUDES.match(sentence):
             continue
         found = _value(sentence)
         if found is not None:
-            return _with_base(sentence, found) or None
+            return _with_base(sentence, _without(found, dropped)) or None
     return None
+
+
+_DISCARDS = re.compile(
+    rf"\b(?:discard|reject|exclude|rule out|drop|ignore|disregard|dismiss)(?:s|ed|ing)? (?:the (?:root|solution|value|case) )?"
+    rf"[$(]*(?:[a-zA-Z]\s?=\s?)?({NUMBER})",
+    re.I,
+)
+
+
+def _without(found: str, dropped: list[str]) -> str:
+    """A list of values without those that were discarded: `5` of `5, -2`."""
+    parts = re.split(r",\s|\sor\s|\sand\s", found) if dropped else []
+    out = {_plain(value) for value in dropped}
+    left = [one for one in parts if _plain(one.rpartition("=")[2]) is None or _plain(one.rpartition("=")[2]) not in out]
+    return ", ".join(left) if left else found
+
+
+def _plain(value: str) -> Fraction | None:
+    return exact(value.replace("−", "-").strip())
 
 
 _BASE = re.compile(
@@ -198,7 +226,7 @@ def _right_side(clause: str) -> str | None:
     again = re.search(
         r"(?:\A|[^\w])([^\W\d]\w?\s?=\s?[^=]{1,40}?(?:,|\bor\b|\band\b)\s?[^\W\d]\w?\s?=\s?)\Z", sides + "="
     )
-    if again:
+    if again and not re.search(r"[a-z]{4}", again[1]) and not _ASSUMED.search(sides[: again.start(1)]):
         return f"{again[1]}{right}"
     left = _LEADS.sub("", sides.rpartition("=")[2]).strip(" .*_`")
     left = _WORDS_BEFORE.sub("", left) if _PROSE.search(left) else left

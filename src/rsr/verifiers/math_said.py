@@ -179,11 +179,11 @@ _LEAD = re.compile(
     re.I,
 )
 _VERB = (
-    r"(is|are|was|were|will be|has|have|had|gets?|got|costs?|weighs?|needs?|earns?|earned|receives?|received|pays?|paid"
+    r"(is|are|was|were|(?:will|would|should|must) be|has|have|had|gets?|got|costs?|weighs?|needs?|earns?|earned|receives?|received|pays?|paid"
     r"|makes?|made|sold|scored)"
 )
 _SAYS = re.compile(
-    rf"(?P<subject>[A-Za-z$\\][^.;=:]{{0,60}}?)\s?(?:{_VERB}|:)\s(?:(?:now|only|about"
+    rf"(?P<subject>[A-Za-z$\\][^.;=:]{{0,60}}?)\s?(?:{_VERB}|:|(?<=['’]s))\s(?:(?:now|only|about"
     rf"|exactly)\s)?(?:(?P<left>[^=.;,]{{1,30}})=\s?)?"
     rf"{_VALUE}(?P<noun>(?:\s[a-zA-Z°/²³^-]{{1,14}}\d?){{0,4}})[\s*.!]*"
 )
