@@ -83,6 +83,7 @@ def final_answer(text: str, kind: str = "") -> Answer | None:
 
 
 _LABELLED = re.compile(r"\*\*\(?([A-E])\)?[:.]?\*\*(?:[:.,]|\s?[—–-])?\s+(?=[-$\d\\])")
+_LETTERED = re.compile(r"([A-E])[.:)]\s+(?=[-$\d\\][^\n]{0,30}(?:\n|\Z))")
 _TAIL = re.compile(r"(?<=[a-zA-Z])!+\Z|(?<=\d)\s(?:each|apiece|in total|altogether|in all|total|left|overall)[.!]?\Z")
 _STRAY = re.compile(r"(?:\s|[,;:]|\b(?:and|or|so|but)\b){1,4}\Z")
 
@@ -230,7 +231,7 @@ def _weak(text: str, kind: str) -> str | None:
 def _first_expression(text: str) -> str | None:
     """The expression that a text begins with."""
     bold = BOLD.match(text)
-    labelled = _LABELLED.match(text)
+    labelled = _LABELLED.match(text) or _LETTERED.match(text)
     if labelled:
         given = _first_expression(text[labelled.end() :])
         return f"({labelled[1]}) {given}" if given else labelled[1]

@@ -40,6 +40,10 @@ _LATEX = re.compile(  # without dollars
     rf"(?<![\w$\\{{}}])(?:[-−+(\[]{{0,2}}[\w.]{{1,8}}[ ^_*=+-]{{0,3}}){{0,3}}[-−+(\[]?{_COMMAND}"
     rf"(?:{_GROUP}|[\w^+*/=,|)\](\[-]|{_COMMAND}|\.\d|\s(?=[-+*=\\(\d]|[a-zA-Z]\b)){{0,200}}"
 )
+_FUNCTION_OF = re.compile(
+    r"(?<![\w.$\\])[-−]?\d{0,4}\s?(?:ln|log|sin|cos|tan|arctan|arcsin|arccos|exp)\s?(?:\d+(?:\.\d+)?°?"
+    r"|\([^()\n]{1,30}\))(?![\w^])"
+)
 _RAISED = re.compile(r"(?<![\w$\\^.)])(?<!\d )(?:[a-lo-zπ][⁰¹²³⁴-⁹⁻]{1,6}|π)(?![\w(])")
 _ROOT = re.compile(r"(?<![\w.])[-−]?\d{0,6}√(?:\d+(?:\.\d+)?|\([^()\n]{1,40}\))(?!\w)")
 _DURATION = re.compile(  # 2 h 20 min
@@ -173,6 +177,7 @@ def candidates(clause: str) -> list[Candidate]:
         _COMMA,
         _EXPRESSION,
         _ROOT,
+        _FUNCTION_OF,
         _RAISED,
         _ATTACHED,
         _NUMBER,

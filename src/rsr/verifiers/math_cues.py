@@ -108,7 +108,8 @@ ADVERBS = re.compile(
 """What may stand between a phrase and its answer."""
 
 CORRECTION = re.compile(
-    r"\b(?:wait|actually|correction|correcting|corrected|no,|sorry|scratch that|mistake|oops|hmm|re-?check|i meant"
+    r"\b(?:wait|(?:edit|update)(?=:)|actually|correction|correcting|corrected|no,|sorry|scratch that|mistake|oops|hmm"
+    r"|re-?check|i meant"
     r"|let me (?:redo|recompute|recalculate|re-?check|reconsider|fix)|(?:is|was|that['’]s) (?:wrong|incorrect"
     r"|not right)"
     r"|i made an error|espera|warte|attendez)\b|不对|更正|等等|わりました",
@@ -119,7 +120,7 @@ CORRECTION = re.compile(
 CORRECTED = re.compile(
     r"(?:\b(?:should (?:actually |instead |really )?be|(?:it|that|this)(?: is|['’]s)(?: actually| really)?"
     r"|makes? (?:that|it)|(?:that|this) (?:makes|gives|leaves)"
-    r"|must be|we (?:get|have|obtain)|which (?:is|gives)|i get|equals|gives|leaves)"
+    r"|must be|we (?:get|have|obtain)|which (?:is|gives)|i get|equals|gives|leaves|so)"
     r"|=|应该是|应为)\s?\*{0,2}(?=[-−$\\\d(])",
     re.I,
 )
@@ -223,6 +224,7 @@ REMARKS = re.compile(
     r"\n\s*[*_#>]{0,4}\s?(?:another (?:way|method|approach)|alternatively|in general|more generally|note|remark"
     r"|interestingly"
     r"|it['’]?s worth|one could also|a common (?:mistake|error)|be careful|intuitively|this works because|in comparison"
+    r"|explanation|reason(?:ing)?:|justification|why\?|erklärung|begründung|explication|explicación"
     r"|for reference|anmerkung|hinweis|probe|remarque|vérification|nota|observación"
     r"|comprobación)\b(?:(?!\n\s*\n)[\s\S])*",
     re.I,
@@ -260,13 +262,18 @@ REASON = re.compile(
     r"|as (?:the|there|we|it|each|he|she|they)|given that|due to|where|assuming|(?<!and only )if(?! and only)|when"
     r"|attained|achieved"
     r"|(?:which )?occur(?:s|ring)|obtained|(?:and |but )?not(?= (?:just )?[$€£]?\d)|rather than|instead of"
-    r"|unlike|including|of which|not counting|(?<=, )who(?:se)?|davon|dont|de los cuales|dos quais|di cui|waarvan"
+    r"|unlike|including|of which|not counting|(?<=, )who(?:se)?|davon|de los cuales|dos quais|di cui|waarvan"
     r"|z toho|z czego|varav"
     r"|из них|compared (?:to|with)|from [$€£]?\d[\d,.]* to"
     r"|(?:after|before|by|while|when) [a-z]{2,12}ing"
-    r"|(?:that|which)(?:['’]s| is) (?:just |more than )?enough|(?<=, )an? (?:increase|decrease|saving|reduction|drop|rise) (?:of|on)|(?<=, )which (?:by then|at that)"
-    r"|puisque|car|parce qu[e']|après|porque|ya que|después de|weil|da|denn|nachdem|sobald|wenn|poiché|perché|dopo"
-    r"|pois|porque|depois de|ponieważ|bo|gdyż|omdat|want|nadat|потому что|так как|после|karena|setelah|vì|(?<=, )soit"
+    r"|(?:that|which)(?:['’]s| is) (?:just |more than )?enough|(?<=, )an? (?:increase|decrease|saving|reduction|drop"
+    r"|rise) (?:of|on)|(?<=, )which (?:by then|at that)"
+    r"|(?<=, )(?!leav|mak|giv|total|bring|yield|gett|result|mean|obtain|add|amount|reduc|end|earn|cost|tak|us"
+    r"|be)[a-z]{2,10}ing"
+    r"|(?<=, )(?:followed|preceded|divided|spread) (?:by|over)|(?<=, )(?:at|in|by|of|with|for|during) which|und zwar"
+    r"|puisque|(?<=, )(?:car|da|bo|want|dont)|parce qu[e']|après|porque|ya que|después de|weil|denn|nachdem|sobald"
+    r"|wenn|poiché|perché|dopo"
+    r"|pois|porque|depois de|ponieważ|gdyż|omdat|nadat|потому что|так как|после|karena|setelah|vì|(?<=, )soit"
     r"|(?:in order )?to be [a-z]{3,12}(?= (?:by|before|at|on|in|with))|(?<=, )as(?! (?:well|follows)\b)"
     r"|(?<=, )(?:d\. ?h(?=\.)|c['’]est-à-dire|es decir|cioè|ou seja|то есть)"
     r"|to (?:get|have|earn|achieve|reach|keep|make) (?:an?|his|her|their|its|the)"
@@ -296,7 +303,8 @@ ASIDE = re.compile(
     r"(?:\b(?:of|of (?:the|these|those|his|her|their|all)|out of|from|from the|per|than(?: [a-z]+['’]s| his"
     r"| her| the)?|by|with|with the|after"
     r"|before|if"
-    r"|every|the|the digits?|his|her|their|its|your|my|our|these|those|all|when|between|among|step|steps?|problem|question|mod"
+    r"|every|the|the digits?|his|her|their|its|your|my|our|these|those|all|when|between|among|step|steps?|problem"
+    r"|question|mod"
     r"|base|until|to reach|over|minus"
     r"|(?<!\bhas )(?<!\bhave )(?<!\bhad )(?<!\bneeds )(?<!\bneed )(?<!\bgoing )(?<!\bable )to (?!be\b"
     r"|equal\b)[a-z]{3,12}|another|remaining|first|last|next|than the|page"

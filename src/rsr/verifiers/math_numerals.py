@@ -19,12 +19,16 @@ _NUMERAL = r"\d{1,12}(?:[.,]\d{1,12}){0,4}"
 _SUM = re.compile(
     rf"(?<![\d.,])({_NUMERAL}) ?([-+*/×÷·⋅:−x]|\\times|\\cdot|\\div) ?({_NUMERAL})\$? ?= ?\$?({_NUMERAL})"
 )
-_ENGLISH = re.compile(r"\b(?:the|and|are|this|which|each|therefore|with|answer|what|how|many|we|total is)\b", re.I)
+_ENGLISH = re.compile(
+    r"\b(?:the|and|are|this|which|each|therefore|with|answer|what|how|many|we|his|she|there|were|have|tall|long)\b",
+    re.I,
+)
 _OTHER = re.compile(
     r"\b(?:será|serán|años|está|fue|para|hay|quedan|tiene|cada|posibles|gibt|hat|haben|werden|wird|bleiben|noch|tem"
     r"|sobram|ci sono|hanno|heeft|hebben|jest"
-    r"|der|das|dem|und|ist|sind|eine[nmr]?|insgesamt|somit|pro|kostet|beträgt|antwort|ergebnis|los|las|lo|por"
-    r"|es|son|una|del|respuesta|cuesta|os|uma|são|portanto|resposta|custa|é|il|gli|che|di|è|sono|quindi|risposta|totale"
+    r"|der|das|dem|und|ist|sind|eine[nmr]?|insgesamt|somit|kostet|beträgt|antwort|ergebnis|los(?! angeles)"
+    r"|las(?! vegas)|lo|por"
+    r"|es|una|del|respuesta|cuesta|os|uma|são|portanto|resposta|custa|é|il|gli|che|di|è|sono|quindi|risposta|totale"
     r"|het|een|zijn|dus|antwoord|kost|jadi|adalah|dari|dan|yang|seluruh(?:nya)?|toplam|bir|ve|için|lira\w*|cevap|tane"
     r"|więc|odpowiedź"
     r"|łącznie|là|vậy|tổng|đáp|total de|og|svaret|kroner|este|sunt)\b",

@@ -21,7 +21,8 @@ _RESIDUE = re.compile(
     r"(-?\d{1,30})\s?(?:\(\s?)?(?:\\[pb]?mod(?![a-z])|\(?\\text\s?\{\s?\(?mod\s?\}|\(?mod)\s?\{?\s?(\d{1,30})\s?\}?\)?"
 )
 _JOINER = re.compile(
-    r"\\text\s?\{\s?(?:and|or)\s?\}|\\(?:lor|land|vee)(?![a-zA-Z])|\s(?:或|和|及|oder|und|ou|et|или|и)\s"
+    r"\\text\s?\{\s?(?:and|or)\s?\}|\\(?:lor|land|vee)(?![a-zA-Z])|\s(?:或|和|及|oder|und|ou|et|lub|oppure|nebo|eller"
+    r"|veya|или|и)\s"
     r"|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|;"
 )
 

@@ -16,7 +16,9 @@ from rsr.verifiers.math_numbers import exact
 from rsr.verifiers.math_results import NUMBER, last_sum, result_in, speaks_of_sum
 from rsr.verifiers.math_sentences import explains, hypothetical, is_remark, sentences_of
 
-_JOINT = re.compile(r"[\s$]*(?:,|;|,?\s?(?:and|or)(?: in)?|und|et|y|e|和|&)[\s$]*")
+_JOINT = re.compile(
+    r"[\s$]*(?:,|;|,?\s?(?:and|or)(?: in)?|und|lub|oppure|ou|oder|nebo|eller|veya|atau|или|et|y|e|和|&)[\s$]*"
+)
 _ATTRIBUTE = re.compile(
     r",?\sand\s(?:an?\s)?(?:center|radius|diameter|length|width|height|slope|[xy]?-?intercept|mean|median|mode|variance"
     r"|area|perimeter|modulus|argument|vertex|focus|amplitude|period|remainder)\s(?:of\s)?\$?"
@@ -86,7 +88,8 @@ def last_value(text: str) -> str | None:
 
 
 _DISCARDS = re.compile(
-    rf"\b(?:discard|reject|exclude|rule out|drop|ignore|disregard|dismiss)(?:s|ed|ing)? (?:the (?:root|solution|value|case) )?"
+    rf"\b(?:discard|reject|exclude|rule out|drop|ignore|disregard|dismiss)(?:s|ed|ing)? (?:the (?:root|solution|value"
+    rf"|case) )?"
     rf"[$(]*(?:[a-zA-Z]\s?=\s?)?({NUMBER})",
     re.I,
 )
@@ -224,7 +227,9 @@ def _right_side(clause: str) -> str | None:
     if not re.search(r"\w", right) or _PROSE.search(_FUNCTION.sub("", right)) or re.search(r"\bat [a-z]\s?\Z", sides):
         return None
     again = re.search(
-        r"(?:\A|[^\w])([^\W\d]\w?\s?=\s?[^=]{1,40}?(?:,|\bor\b|\band\b)\s?[^\W\d]\w?\s?=\s?)\Z", sides + "="
+        r"(?:\A|[^\w])([^\W\d]\w?\s?=\s?[^=]{1,40}?(?:,|\b(?:or|and|oder|und|ou|et|lub|или|и|o|y"
+        r"|e)\b)\s?[^\W\d]\w?\s?=\s?)\Z",
+        sides + "=",
     )
     if again and not re.search(r"[a-z]{4}", again[1]) and not _ASSUMED.search(sides[: again.start(1)]):
         return f"{again[1]}{right}"
@@ -240,7 +245,10 @@ def _chosen(clause: str, found: list[Candidate]) -> str | None:
         return None
     weights = [_weight(clause, candidate) for candidate in found]
     for number in range(1, len(found)):  # "of 4 and 6"
-        if cues.PLACES.match(clause, found[number].end) and clause[: found[number].start].rstrip("$*").endswith(", "):
+        end = found[number].end
+        if (cues.PLACES.match(clause, end) or cues.COMPARES.match(clause, end)) and clause[
+            : found[number].start
+        ].rstrip("$*").endswith(", "):
             weights[number] = -1
         elif _JOINT.fullmatch(clause, found[number - 1].end, found[number].start):
             weights[number] = weights[number - 1]

@@ -171,7 +171,7 @@ def _place(text: str, form: str) -> str | None:
 
 
 _SENTENCE = re.compile(r"(?<=[.!?])\s|\n")
-_VALUE = rf"\$?(?P<value>{NUMBER})\\?%?\$?"
+_VALUE = rf"\$?(?P<value>{NUMBER}°?)\\?%?\$?"
 _SPLIT = re.compile(r",\sand\s|\sand\s|,\s|;\s(?:and\s)?|,?\swhile\s")
 _LEAD = re.compile(
     r"\A[\s*_#>-]*(?:(?:so|thus|therefore|hence|finally|altogether|in total|in conclusion"
@@ -179,7 +179,8 @@ _LEAD = re.compile(
     re.I,
 )
 _VERB = (
-    r"(is|are|was|were|(?:will|would|should|must) be|has|have|had|gets?|got|costs?|weighs?|needs?|earns?|earned|receives?|received|pays?|paid"
+    r"(is|are|was|were|(?:will|would|should|must) be|has|have|had|gets?|got|costs?|weighs?|needs?|earns?|earned"
+    r"|receives?|received|pays?|paid"
     r"|makes?|made|sold|scored)"
 )
 _SAYS = re.compile(

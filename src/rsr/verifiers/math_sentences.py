@@ -97,7 +97,7 @@ def _unchecked(text: str) -> str:
 _GIVES = re.compile(
     r"(?:\b(?:is|are|has|have|was|were|be|equals?|gives?|costs?|length|total|only|ist|sind|est|es|è)\b"
     r"|[=:])[\s$*_\\(-]{0,6}"
-    r"[^\s\d]{0,8}\d[^.!?\n]{0,80}[.!]?[\s$*]*\Z",
+    r"[^\s\d]{0,8}\d(?:[^.!?\n]|\.(?=\d)){0,80}[.!]?[\s$*]*\Z",
     re.I,
 )
 
