@@ -188,6 +188,8 @@ def candidates(clause: str) -> list[Candidate]:
             text = match[0].strip(" .")
             if pattern is _ATTACHED and unit_of(match[2]) is None:
                 continue
+            if pattern is _EXPRESSION and clause[: match.start()].rstrip()[-1:].isdigit() and unit_of(text):  # 8 m/s
+                continue
             if pattern is _DURATION and compound(text) is None:
                 continue
             if pattern is _EXPRESSION and not re.search(r"[\d⁰¹²³⁴-⁹]|[a-zA-Z].*[a-zA-Z]", text):

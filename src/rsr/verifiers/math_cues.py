@@ -110,7 +110,8 @@ ADVERBS = re.compile(
 CORRECTION = re.compile(
     r"\b(?:wait|(?:edit|update)(?=:)|actually|correction|correcting|corrected|no,|sorry|scratch that|mistake|oops|hmm"
     r"|re-?check|i meant"
-    r"|let me (?:redo|recompute|recalculate|re-?check|reconsider|fix)|(?:is|was|that['’]s) (?:wrong|incorrect"
+    r"|let me (?:redo|recompute|recalculate|recount|count again|re-?check|reconsider|fix)|(?:is|was"
+    r"|that['’]s) (?:wrong|incorrect"
     r"|not right)"
     r"|i made an error|espera|warte|attendez)\b|不对|更正|等等|わりました",
     re.I,
@@ -199,7 +200,8 @@ CHECKS = re.compile(
     r"|should)? ?(?:also |now |easily |quickly"
     r" |easy to )?(?:double-?check|verify|verified|checked|check|confirm)"
     r"|(?:plug|put|substitut)(?:ging|ting|e|ing)?\b[^.:]{0,30}\bback\b"
-    r"|(?:keep|bear) in mind|be aware|interestingly|remarkably|a common (?:error|mistake)|these are (?:the|called"
+    r"|as a rule|(?:keep|bear) in mind|be aware|interestingly|remarkably|a common (?:error|mistake)|these are (?:the"
+    r"|called"
     r"|known)(?= (?-i:[A-Z]))"
     r"|(?:this|that|it) is (?:the|a) (?:famous|well-known)|that(?:['’]s| is) (?:more than )?enough"
     r"|the other [a-z]{3,12} (?:would|could|might)"
@@ -275,6 +277,7 @@ REASON = re.compile(
     r"|wenn|poiché|perché|dopo"
     r"|pois|porque|depois de|ponieważ|gdyż|omdat|nadat|потому что|так как|после|karena|setelah|vì|(?<=, )soit"
     r"|(?:in order )?to be [a-z]{3,12}(?= (?:by|before|at|on|in|with))|(?<=, )as(?! (?:well|follows)\b)"
+    r"|by (?:the end of|year|day|week)"
     r"|(?<=, )(?:d\. ?h(?=\.)|c['’]est-à-dire|es decir|cioè|ou seja|то есть)"
     r"|to (?:get|have|earn|achieve|reach|keep|make) (?:an?|his|her|their|its|the)"
     r"|(?:which is |or )?(?:approximately|about|roughly)(?= [$€£]?\d))\b|\s?≈"
@@ -286,7 +289,8 @@ REASON = re.compile(
 COMMITS = re.compile(
     r"(?:\b(?:is|are|be|(?:it|that|there|he|she)['’]s|equals?|equal to|becomes|was|were|there are|there were|(?:left"
     r"|ends?|ended"
-    r"|comes?) (?:up )?with|(?:down|up|reduced|increased|falls?|drops?|rises?|fell|dropped|rose) to|(?:it['’]s|it is"
+    r"|comes?) (?:up )?with|(?:down|up|reduced|increased|falls?|drops?|rises?|fell|dropped|rose|grown|grew|grows"
+    r"|risen|fallen|decreased) to|(?:it['’]s|it is"
     r"|will be|must be) the|to (?:get|obtain|give)|comes? to|amounts? to|arrive at|totals?|totaling"
     r"|leaves|leaving|remains?|(?<!the )remaining"
     r"|(?:total|sum|average|remainder|radius|value|product|quotient|ratio|slope|profit|distance|speed|score"

@@ -50,6 +50,7 @@ _ADJECTIVE = re.compile(
 )
 _ALL_CAPITALS = re.compile(r"\b(?:is|are|be|as|in)\s\*{0,2}([A-Z]{2,12})\*{0,2}[\s.!]*\Z")
 _OPENING = re.compile(r"\A[\s*_#>]*(true|false)\b[*_]*(?=[.,!;:])", re.I)
+_TOLD = re.compile(r"\b(?:question|answer|short)\s?[:—–-]\s\**(yes|no)\b", re.I)
 _JUDGED = re.compile(
     r"\b(?:statement|claim|assertion|proposition|conjecture|inequality)\b[^.,;]{0,30}? is (?:therefore |thus "
     r"|indeed )?\**(correct|right|incorrect|wrong)\b",
@@ -108,6 +109,9 @@ def word_of(sentence: str, kind: str) -> str | None:
         said = polar(sentence) or _OPENING.match(sentence)
         if said or claim:
             return said if isinstance(said, str) else (said or claim or [""])[1]
+        told = _TOLD.search(sentence)
+        if told:
+            return told[1]
         judged = _JUDGED.search(sentence)
         if judged:
             return "true" if judged[1].lower() in ("correct", "right") else "false"

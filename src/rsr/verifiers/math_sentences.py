@@ -24,6 +24,7 @@ _NEGATED = re.compile(
 _AS_IT_SHOULD = re.compile(
     r"\bas (?:it|they) (?:should|must)\b|\bas expected\b|\bas for (?:every|all|any)\b|\bthat fits\b", re.I
 )
+_OTHERWISE = re.compile(r"\W*(?:for|with|if|had|without)\b[^.]{1,80}\bwould\b", re.I)
 _BULLET = re.compile(r"\s*[-*•]\s")
 _HAS_VALUE = re.compile(r"[\d$\\]")
 _CONTINUES = re.compile(
@@ -62,6 +63,8 @@ def is_remark(sentence: str, earlier: list[str]) -> bool:
         return _any_number(earlier)
     if _AS_IT_SHOULD.search(sentence) and "=" not in sentence and not cues.CONCLUDES.match(sentence):
         return any(map(_HAS_VALUE.search, earlier))
+    if _OTHERWISE.match(sentence):
+        return any(map(cues.CONCLUDES.match, earlier[-3:]))
     if _BULLET.match(sentence):
         return any(cues.CONCLUDES.match(one) and _GIVES.search(one) for one in earlier)
     return False
