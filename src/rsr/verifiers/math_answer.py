@@ -84,7 +84,9 @@ def final_answer(text: str, kind: str = "") -> Answer | None:
 
 _LABELLED = re.compile(r"\*\*\(?([A-E])\)?[:.]?\*\*(?:[:.,]|\s?[—–-])?\s+(?=[-$\d\\])")
 _LETTERED = re.compile(r"([A-E])[.:)]\s+(?=[-$\d\\][^\n]{0,30}(?:\n|\Z))")
-_TAIL = re.compile(r"(?<=[a-zA-Z])!+\Z|(?<=\d)\s(?:each|apiece|in total|altogether|in all|total|left|overall|it is)[.!]?\Z")
+_TAIL = re.compile(
+    r"(?<=[a-zA-Z])!+\Z|(?<=\d)\s(?:each|apiece|in total|altogether|in all|total|left|overall|it is)[.!]?\Z"
+)
 _STRAY = re.compile(r"(?:\s|[,;:]|\b(?:and|or|so|but)\b){1,4}\Z")
 
 

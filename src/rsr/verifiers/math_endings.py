@@ -12,6 +12,7 @@ from rsr.verifiers import math_cues as cues
 from rsr.verifiers.math_boxes import BOX, FIELD
 
 _PROVED = re.compile(r"(?:\$?\s?\\(?:blacksquare|square|Box|qed)\s?\$?|[∎■□▪◼]|\bQ\.? ?E\.? ?D\.?)\s*\Z")
+_BLANK = re.compile(r"\n(?:[^\S\n]*\n){2,}")
 _NEXT_TURN = re.compile(
     r"\n\s*(?:\*\*|#{1,4} )?(?:Question|Q|Human|User|Instruction|Input|Example \d+)\s?\d*\s?(?:\*\*)?:"
     r"|\n\s*(?:\*\*|#{1,4} )?(?:Problem|Exercise|Task|Prompt)(?: (?:[2-9]|1\d))?\s?(?:(?:\*\*)?:|(?:\*\*)?\n)"
@@ -32,6 +33,7 @@ _BY_THE_WAY = re.compile(
 
 def first_turn(text: str) -> str:
     """Without the questions that a model goes on to ask and answer itself, and without a sign that a proof is over."""
+    text = _BLANK.sub("\n\n", text)
     text = _PROVED.sub("", text[-40:]).join((text[:-40], "")) if _PROVED.search(text, max(0, len(text) - 40)) else text
     for match in islice(_NEXT_TURN.finditer(text), 12):
         before = text[: match.start()]
