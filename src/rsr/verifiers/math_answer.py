@@ -299,7 +299,7 @@ def _formulas(text: str, formula: re.Match[str]) -> str:
     """Formulas joined by "and", or one with its unit."""
     parts = [formula_of(formula)]
     at = formula.end()
-    while joint := re.match(r"\s?(?:,|and|or|, and|, or)\s?(?=\$|\\\()", text[at:]):
+    while joint := re.match(r"\s?(?:,|and|or|, and|, or|或|和|und|oder|et|ou|lub|или|и)\s?(?=\$|\\\()", text[at:]):
         following = FORMULA.match(text, at + joint.end())
         if following is None:
             break

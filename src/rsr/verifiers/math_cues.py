@@ -52,7 +52,8 @@ LATER = re.compile(
 NO_VALUE = re.compile(
     r"\s*(?:thus |therefore |now |indeed |also )?"
     r"(?:verified|confirmed|checked|valid|correct|consistent|complete)[\s*]*[.!✓]"
-    r"|\s*(?:obtained|found|calculated|computed|derived|reached|determined) (?:by|from|through|via|when|using)\b",
+    r"|\s*(?:the )?same\b|\s*(?:obtained|found|calculated|computed|derived|reached|determined) (?:by|from|through|via"
+    r"|when|using)\b",
     re.I,
 )
 """What a phrase says about an answer that was given before: `The solution is verified.`"""
@@ -246,6 +247,7 @@ PREMISE = re.compile(
 
 CLAUSE = re.compile(
     r",?\s(?:but|and) (?:since|as|because) [^,.;:]{1,100},(?=\s)|(?:,\s|;\s|\s)(?:and(?= there (?:are|is|were)\b)"
+    r"|and(?= (?:gets|pays|keeps|receives|owes|saves) [$€£]?\d)"
     r"|and so|so that|so|thus|therefore|hence|leaving|meaning|making|giving|if and only if|which means"
     r"|which leaves(?! (?:at|for|from|on|in)\b)"
     r"|which gives|which makes|that is|i\.e\.(?! to\b)|for a total of|this means|it follows that|we get|we have"
@@ -295,7 +297,8 @@ COMMITS = re.compile(
     r"|leaves|leaving|remains?|(?<!the )remaining"
     r"|(?:total|sum|average|remainder|radius|value|product|quotient|ratio|slope|profit|distance|speed|score"
     r"|probability|mean|median|maximum|minimum|cost|price|length"
-    r"|area|volume) of)|=|:|≈)[\s*_$\"“(]*(?:\b(?:exactly|only|just|about|approximately|actually|really|now"
+    r"|area|volume) of|(?:vertex|cent(?:er|re)|focus|midpoint|intersects?|meets?|crosses|lies) at)|=|:"
+    r"|≈)[\s*_$\"“(]*(?:\b(?:exactly|only|just|about|approximately|actually|really|now"
     r"|therefore|also|a total of"
     r"|going to be|still|thus|then|hence|indeed|equal to|at (?:least|most)|no more than"
     r"|up to)\b[\s*_$]*){0,3}[\s*_$\"“(£€]*\Z",
@@ -312,7 +315,8 @@ ASIDE = re.compile(
     r"|base|until|to reach|over|minus"
     r"|(?<!\bhas )(?<!\bhave )(?<!\bhad )(?<!\bneeds )(?<!\bneed )(?<!\bgoing )(?<!\bable )to (?!be\b"
     r"|equal\b)[a-z]{3,12}|another|remaining|first|last|next|than the|page"
-    r"|equation|at|within|times|plus|original|initial|divided by|multiplied by|either|since|through)"
+    r"|equation|at|within|times|plus|original|initial|divided by|multiplied by|either|since"
+    r"|(?<!\bget )(?<!\bgets )through)"
     r"|\b(?:dentro de|hace|innerhalb von|binnen|entro|durante (?:los|as|os)|después del?|(?:de|para|pour|por) (?:los"
     r"|las|sus|ses|ces|seus|tes|mes|nos)"
     r"|van de|av (?:de|sina|hans|hennes)|(?:seine|ihre|deine|meine)[nrms]?|suoi|sue|seus|suas|sus|ses|en"

@@ -60,7 +60,8 @@ _OPEN = re.compile(
     r"|multiply|divide|add|have to|und|der|die|das|den|dem|mit|von|ist|sind|wir|durch|auf|für|zu|ein|eine|et|les|des"
     r"|est"
     r"|avec|pour|par|dans|los|las|del|con|por|para|que|uma|um|são|com|na|il|di|che|una|un)\Z"
-    r"|(?<=\d)(?: ?[-+×·*/=−–÷]|,)\Z|(?<=[a-z]),\Z|[\w)\]}] ?[+=×·(]\Z|\\(?:[dt]?frac|cdot|times|sqrt|left)?\Z"
+    r"|(?<=\d)(?: ?[-+×·*/=−–÷]|,)\Z|(?<=[a-z]),\Z|[\w)\]}] ?[+=×·(]\Z|\b(?:i\.e|e\.g)\.\Z|\\(?:[dt]?frac|cdot|times"
+    r"|sqrt|left)?\Z"
     r"|(?<!\})\{\Z",
     re.I,
 )
