@@ -110,11 +110,28 @@ def test_nothing_hangs_or_crashes(text):
         "isn't 5 but ",
         "(Not 5.) ",
         "√5",
+        "By the way 5.\n",
+        "12.000 = ",
+        "1'000 ",
+        "6 degrees below zero ",
+        "2 h 20 min ",
+        "2i + 3j - ",
+        "we discard 5, ",
+        "In base 5 it is 4. ",
+        "5 if ",
     ],
 )
 def test_junk_takes_milliseconds(unit):
     started = time.process_time()
     MATH.submit(unit * (100_000 // len(unit)), "5")
+    assert time.process_time() - started < 2
+
+
+@pytest.mark.parametrize("blank", ["\n", "\n \n", "\r\n", "\n\t", " \n**"])
+def test_blank_lines_take_milliseconds(blank):
+    started = time.process_time()
+    for end in ("", "So 5.", "Check: 5"):
+        MATH.submit("The answer is 5." + blank * (18_000 // len(blank)) + end, "(1,2)")
     assert time.process_time() - started < 2
 
 

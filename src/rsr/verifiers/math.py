@@ -19,6 +19,7 @@ from rsr.types import Reason, Verdict
 from rsr.verifiers import math_symbolic
 from rsr.verifiers.math_answer import final_answer
 from rsr.verifiers.math_compare import equal, is_number, no_number
+from rsr.verifiers.math_numerals import numerals
 from rsr.verifiers.math_results import unevaluated
 from rsr.verifiers.math_text import clean, closing, levelled
 
@@ -36,7 +37,7 @@ class _Pair(NamedTuple):
 class Math:
     """Mathematics: reads the final answer out of a response and compares it with the reference, exactly."""
 
-    version = "5"
+    version = "6"
     reads_metadata = False
     isolated = True
 
@@ -83,7 +84,7 @@ class Math:
         text = _ends(response)
         if text is None:
             return _too_large(""), _Pair("", golds)
-        found = final_answer(text, _kind(golds))
+        found = final_answer(numerals(text, golds), _kind(golds))
         if found is None:
             return Verdict(reason=Reason.NO_ANSWER), _Pair("", golds)
         pair = _Pair(clean(found.text[:_LONGEST]), golds)
@@ -134,6 +135,10 @@ def _ends(response: str) -> str | None:
     return response[max(0, end - _LONGEST // 2) : end + 200] + "\n\n" + response[-_LONGEST // 2 :]
 
 
+_VERDICTS = frozenset(
+    ("dne", "does not exist", "undefined", "diverges", "converges", "infinity", "impossible", "no solution")
+)
+_PLACE = re.compile(r"[A-Za-z]{3,12} \d{1,4}(?:,? (?:and )?[A-Za-z]{3,12} \d{1,4}){0,3}")
 _POLAR = frozenset(("yes", "no", "true", "false"))
 
 
@@ -143,6 +148,12 @@ def _kind(golds: tuple[str, ...]) -> str:
     words = [re.sub(r"\\text\s?\{([^{}]*)\}", r"\1", gold).strip().removeprefix("the ") for gold in golds]
     if all(word.casefold() in _POLAR for word in words):
         return "polar"
+    if all(word.casefold() in _VERDICTS for word in words):
+        return ""
+    if all(re.fullmatch(r"\(?[A-E]\)?", word) for word in words):
+        return "letter"
+    if all(_PLACE.fullmatch(word) for word in words) and len(words) == 1:
+        return f"place:{words[0]}"
     if all(re.fullmatch(r"(?:mon|tues|wednes|thurs|fri|satur|sun)day", word, re.I) for word in words):
         return "day"
     return "word" if all(re.fullmatch(r"[^\W\d_]{3,20}(?: [^\W\d_]{1,20})?", word) for word in words) else ""

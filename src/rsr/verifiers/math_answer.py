@@ -12,8 +12,9 @@ from typing import NamedTuple
 
 from rsr.verifiers import math_cues as cues
 from rsr.verifiers import math_said as said
-from rsr.verifiers.math_boxes import MATHEMATICAL, boxed, field, first_turn
+from rsr.verifiers.math_boxes import MATHEMATICAL, boxed, field, undecided
 from rsr.verifiers.math_candidates import BOLD, FORMULA, SPELLED, bulleted, formula_of, spelled, with_unit
+from rsr.verifiers.math_endings import cut_off, first_turn, without_trivia
 from rsr.verifiers.math_parts import parts_by_letter
 from rsr.verifiers.math_prose import first_value, last_value, value_before
 from rsr.verifiers.math_results import NUMBER, result_at, which_is
@@ -55,7 +56,8 @@ _CONVERTED = re.compile(
 _MORE_NUMBERS = re.compile(rf"(?:[\s,]{{1,3}}(?:and |or )?{NUMBER}){{1,20}}\Z")  # 2, 3 and 5
 _SECOND_PART = re.compile(r"\s[a-zA-Z]{1,12},?(?: and)? \d")  # 5 hours and 30 minutes
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
-_FOREIGN = re.compile(r"(?![\u0370-\u03ff])[^\W\d_\x00-\x7f]{2,}")
+_FOREIGN = re.compile(r"(?![\u0370-\u03ff])[^\W\d_\x00-\x7f]{2,}|[À-ÖØ-öø-ɏ]")
+_SENTENCE = re.compile(r"(?<=[.!?])\s|\n")
 
 
 def final_answer(text: str, kind: str = "") -> Answer | None:
@@ -69,20 +71,29 @@ def final_answer(text: str, kind: str = "") -> Answer | None:
     box, box_end = boxed(text)
     if box:
         later = _later(text, box_end)
-        return Answer(_trimmed(later), False) if later else Answer(box, True)
+        if later:
+            return Answer(_trimmed(later), False)
+        return None if undecided(text, box_end) else Answer(box, True)
     given = field(text)
     if given:
         return Answer(_first_expression(given) or given, True)
+    text = without_trivia(text)
     given = _committed(text) or parts_by_letter(text) or _whole(text) or _headline(text) or _weak(text, kind)
     return Answer(_trimmed(given), False) if given and given.strip() else None
 
 
+_LABELLED = re.compile(r"\*\*\(?([A-E])\)?[:.]?\*\*(?:[:.,]|\s?[—–-])?\s+(?=[-$\d\\])")
+_LETTERED = re.compile(r"([A-E])[.:)]\s+(?=[-$\d\\][^\n]{0,30}(?:\n|\Z))")
+_TAIL = re.compile(
+    r"(?<=[a-zA-Z])!+\Z|(?<=\d)\s(?:each|apiece|in total|altogether|in all|total|left|overall|it is)[.!]?\Z"
+)
 _STRAY = re.compile(r"(?:\s|[,;:]|\b(?:and|or|so|but)\b){1,4}\Z")
 
 
 def _trimmed(text: str) -> str:
     """Without a quote that opens or closes elsewhere, and without an "and" that leads on."""
     text = _STRAY.sub("", text) if text[-1].isalpha() or text[-1] in ",;: " else text
+    text = _TAIL.sub("", text)
     for quote in "\"'”’“":
         if text.count(quote) % 2 and (text[0] == quote or (text[-1] == quote and text[-2:-1].isalnum())):
             text = text.strip(quote)
@@ -106,7 +117,17 @@ def _committed(text: str) -> str | None:
     found = _phrase(text, 0, strong=True)
     if found is None:
         return None
-    return _corrected(text, found[1]) or found[0]
+    return _corrected(text, found[1]) or (None if _retracted(text, found[1]) else found[0])
+
+
+def _retracted(text: str, at: int) -> bool:
+    """Whether the sentence after an answer takes it back, and other numbers follow."""
+    following = [one for one in _SENTENCE.split(text[at : at + 600])[1:] if one.strip()]
+    return (
+        bool(following)
+        and cues.RETRACTS.match(following[0]) is not None
+        and bool(re.search(r"\d", text[at + 600 :] + "".join(following)))
+    )
 
 
 def _corrected(text: str, start: int) -> str | None:
@@ -182,7 +203,7 @@ def _supposed(text: str, match: re.Match[str]) -> bool:
         return False
     if "would" in match[0].lower():
         return True
-    following = re.split(r"(?<=[.!?])\s|\n", text[match.end() : match.end() + 600])[1:]
+    following = _SENTENCE.split(text[match.end() : match.end() + 600])[1:]
     return any(re.search(r"\d", sentence) and not cues.EXPLAINS.match(sentence) for sentence in following)
 
 
@@ -197,11 +218,11 @@ _ONLY = re.compile(r"[^.!?\n]{0,200}\bbut only\b")
 def _weak(text: str, kind: str) -> str | None:
     """The result that the last sentences give."""
     word = said.in_words(text, kind)
-    if word:
+    if word or cut_off(text):
         return word
     found = _phrase(text, max(0, len(text) - 1500), strong=False)
-    if found:
-        following = re.split(r"(?<=[.!?])\s|\n", text[found[1] :])[1:]
+    if found and not _retracted(text, found[1]):
+        following = _SENTENCE.split(text[found[1] :])[1:]
         if not _ONLY.match(text, found[1]) and all(
             cues.EXPLAINS.match(sentence) or not re.search(r"\d", sentence) for sentence in following
         ):
@@ -212,6 +233,10 @@ def _weak(text: str, kind: str) -> str | None:
 def _first_expression(text: str) -> str | None:
     """The expression that a text begins with."""
     bold = BOLD.match(text)
+    labelled = _LABELLED.match(text) or _LETTERED.match(text)
+    if labelled:
+        given = _first_expression(text[labelled.end() :])
+        return f"({labelled[1]}) {given}" if given else labelled[1]
     if bold and not bold[0].endswith(":**"):
         inside = _first_expression((bold[1] or bold[2]).strip())
         end = with_unit(text, bold.end()) if inside and inside[-1:].isdigit() else bold.end()
@@ -262,7 +287,7 @@ def _number_with(head: str, number: re.Match[str]) -> str:
         return f"{number[0]}, {other[1]}"
     if _SECOND_PART.match(head, number.end()) or _MORE_NUMBERS.match(head, number.end()):
         return head
-    if re.match(r"\s(?:of|in|for|per|to|on)\b(?! base)(?! \d)", head[number.end() :]):
+    if re.match(r"\s(?:of|in|for|per|to|on|de|di)\b(?! base)(?! \d)", head[number.end() :]):
         return number[0]
     if _PROSE.search(head[number.end() :]):
         words = head[number.end() :].split()
@@ -274,7 +299,7 @@ def _formulas(text: str, formula: re.Match[str]) -> str:
     """Formulas joined by "and", or one with its unit."""
     parts = [formula_of(formula)]
     at = formula.end()
-    while joint := re.match(r"\s?(?:,|and|or|, and|, or)\s?(?=\$|\\\()", text[at:]):
+    while joint := re.match(r"\s?(?:,|and|or|, and|, or|或|和|und|oder|et|ou|lub|или|и)\s?(?=\$|\\\()", text[at:]):
         following = FORMULA.match(text, at + joint.end())
         if following is None:
             break
@@ -289,20 +314,27 @@ def _formulas(text: str, formula: re.Match[str]) -> str:
 # --- bare expressions
 
 _HEADLINE = re.compile(r"\s*\*\*([^*\n]{1,60})\*\*\.?\s*\n\s*\n")
+_OPENING = re.compile(
+    rf"\s*((?!1\.\s)[$€£]?{NUMBER}(?: ?[a-z°%²³/]{{1,12}})?)\.\s(?=[A-Z])(?![^\n]*\n\s*\d{{1,2}}[.)]\s)"
+)
+_OPENING_WORD = re.compile(rf"\A(?:{SPELLED.pattern}|none)(?=\.\s[A-Z])", re.I)
 _NUMBERED = re.compile(r"\d+[.):]\s")
 
 
 def _headline(text: str) -> str | None:
     """The value in bold that a response begins with, where what follows only explains it."""
-    match = _HEADLINE.match(text)
+    match = _HEADLINE.match(text) or _OPENING.match(text)
+    words = _OPENING_WORD.match(text)
+    if words:
+        return spelled(words) if words[0].lower() != "none" else "none"
     if match is None or _NUMBERED.match(match[1]) or not MATHEMATICAL.match(match[1]) or _VERBS.search(match[1]):
         return None
     rest = text[match.end() :]
     if any(re.search(r"\d", bold[0]) for bold in BOLD.finditer(rest)):
         return None
-    if any(cues.CONCLUDES.match(sentence) for sentence in re.split(r"(?<=[.!?])\s+|\n\s*", rest)):
-        return None
-    return _first_expression(match[1])
+    given = _first_expression(match[1])
+    concluding = [one.lstrip() for one in _SENTENCE.split(rest) if cues.CONCLUDES.match(one.lstrip())]
+    return given if given and all(re.search(rf"(?<!\d){re.escape(given)}(?!\d)", one) for one in concluding) else None
 
 
 _IS = re.compile(

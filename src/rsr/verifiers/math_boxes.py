@@ -1,14 +1,12 @@
-r"""The boxes and fields of a response: `\boxed{7}`, `<answer>7</answer>`, `#### 7`; and where its first turn ends."""
+r"""The boxes and fields of a response: `\boxed{7}`, `<answer>7</answer>`, `#### 7`."""
 
 from __future__ import annotations
 
 import re
-from itertools import islice
 
-from rsr.verifiers import math_cues as cues
 from rsr.verifiers.math_text import closing
 
-_BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}(?=[{\d\w\\])|<\|begin_of_box\|>")
+BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}(?=[{\d\w\\])|<\|begin_of_box\|>")
 _JOINT = re.compile(
     r"[\s$.,;:&]*(?:\\text\{\s*(?:and|or)\s*\}|and|or|,|;|y|und|et|和"
     r"|\(?[b-e]\))?[\s$.,;:&]*(?:[a-zA-Z](?:_\{?\w\}?)? ?= ?)?\$?"
@@ -22,7 +20,7 @@ _DEDUCED = re.compile(
 _GIVEN = re.compile(r"(?:\A|[\n.!?])\s*(?:since|given|as|if|with|from|because|when|using)\b[^\n.!?]*\Z", re.I)
 _NOT = re.compile(r"(?:\bnot|n['’]t|instead of|rather than|\bwrong(?:ly)?)\b[\s:,$\\(\[*]*(?:be\s)?[\s$\\(]*\Z", re.I)
 _WRONG = re.compile(r"[\s$.\\)\]*]{0,6}(?:\bis|\bwas|\bwould be)\s(?:wrong|incorrect|not\b)", re.I)
-_FIELD = re.compile(
+FIELD = re.compile(
     r"####[ \t]*([^\n]+)|<(?:final_?)?(?:answer|ans)>\s*(.{1,2000}?)\s*</(?:final_?)?(?:answer|ans)>"
     r"|[\"'](?:final_?)?(?:answer|result)[\"']\s{0,3}:\s{0,3}"
     r"(?:\"((?:[^\"\\\n]|\\.){1,2000})\"|([-+.\d][^,}\n]{0,200}))",
@@ -32,28 +30,10 @@ MATHEMATICAL = re.compile(r"[-−+(\[{\\$√π*]*\d|[$\\([{√π]|[a-zA-Z] ?=")
 """What a value begins with."""
 
 
-_PROVED = re.compile(r"\$?\s?\\(?:blacksquare|square|Box|qed)\s?\$?\s*\Z")
-_NEXT_TURN = re.compile(
-    r"\n\s*(?:\*\*|#{1,4} )?(?:Question|Q|Human|User|Instruction|Input|Example \d+)\s?\d*\s?(?:\*\*)?:"
-    r"|<\|(?:im_start|eot_id|im_end)\|>"
-)
-
-
-def first_turn(text: str) -> str:
-    """Without the questions that a model goes on to ask and answer itself."""
-    if "\\" in text[-40:]:
-        text = _PROVED.sub("", text)
-    for match in islice(_NEXT_TURN.finditer(text), 12):
-        before = text[: match.start()]
-        if _BOX.search(before) or _FIELD.search(before) or cues.PHRASE.search(before):
-            return before
-    return text
-
-
 def boxed(text: str) -> tuple[str | None, int]:
     """The last box's content joined with those next to it, and where it ends."""
     found: list[tuple[int, int, str]] = []
-    matches = list(_BOX.finditer(text))[-12:]
+    matches = list(BOX.finditer(text))[-12:]
     for match in matches:
         content, end = _box_content(text, match)
         denied = _NOT.search(text, max(0, match.start() - 30), match.start()) or _WRONG.match(text, end)
@@ -68,6 +48,22 @@ def boxed(text: str) -> tuple[str | None, int]:
         joined.insert(0, box)
     contents = list(dict.fromkeys(content for _, _, content in joined))
     return ", ".join(contents), found[-1][1]
+
+
+_UNDECIDED = re.compile(
+    r"\b(?:(?:can(?:not|['’]t)|could(?:n['’]t| not)|unable to|not able to) (?:decide|tell|say|determine|choose)"
+    r"|(?:please|you (?:can|may|could|should)|feel free to|just) (?:choose|pick|select|take|use)"
+    r"|(?:not sure|unsure|unclear|not clear) (?:which|whether)|whichever"
+    r"|(?:any|either|one) of (?:these|them|the (?:two|three|four|above))[^.\n]{0,40}\b(?:could|may|might))\b",
+    re.I,
+)
+
+
+def undecided(text: str, at: int) -> bool:
+    """Whether a response with different boxes leaves it to the reader which one counts, after a position."""
+    if not _UNDECIDED.search(text, at):
+        return False
+    return len({_box_content(text, match)[0].strip() for match in list(BOX.finditer(text))[-12:]}) > 1
 
 
 def _side_by_side(text: str, start: int, end: int, following: int) -> bool:
@@ -96,7 +92,7 @@ def _box_content(text: str, match: re.Match[str]) -> tuple[str, int]:
 
 def field(text: str) -> str | None:
     """The last `<answer>`, JSON field or `####` line; `#### Step 2` is a heading."""
-    for match in reversed(list(_FIELD.finditer(text))[-20:]):
+    for match in reversed(list(FIELD.finditer(text))[-20:]):
         content = next(group for group in match.groups() if group).strip()
         if match[1] is None or not text[match.end() :].strip():
             return content.replace("\\\\", "\\").replace('\\"', '"') if match[3] else content

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from rsr.verifiers.math_numbers import exact
 from rsr.verifiers.math_results import NUMBER
-from rsr.verifiers.math_units import DATE
+from rsr.verifiers.math_units import DATE, compound
 from rsr.verifiers.math_units import unit as unit_of
 
 FORMULA = re.compile(
@@ -23,12 +23,13 @@ _ATOM = (
 )
 _PIECE = rf"[(\[]{{0,3}}[-−+]?{_ATOM}[)\]]{{0,3}}(?:[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]{{1,6}}|\^\{{[^{{}}\n]{{1,20}}\}})?[!°]?"
 _EXPRESSION = re.compile(
-    rf"(?<![\w$\\.,{{}}])[-−]?{_PIECE}(?:(?:\s?(?:[-−+±*/^×·÷<>≤≥=]|\*\*|<=|>=)\s?"
+    rf"(?<![\w$\\.,{{}}'’])[-−]?{_PIECE}(?:(?:\s?(?:[-−+±*/^×·÷<>≤≥=]|\*\*|<=|>=)\s?"
     rf"|(?=[a-zA-Z(√π])){_PIECE}){{1,60}}(?![\w$\\])(?!\.\d)"
 )
 _BRACKETED = r"[(\[{]\s?[^()\[\]{}\s,]{1,20}(?:,\s?[^()\[\]{}\s,]{1,20}){1,5}\s?[)\]}]"
 _TUPLE = re.compile(
-    rf"\[\[[^\n]{{1,80}}?\]\]|(?<![\w)]){_BRACKETED}(?:\s?(?:∪|\\cup|U|∩)\s?(?:{_BRACKETED}|\{{[^{{}}\n]{{1,20}}\}})){{0,6}}(?!\w)"
+    rf"\[\[[^\n]{{1,80}}?\]\]|(?<![\w)]){_BRACKETED}(?:\s?(?:∪|\\cup|U|∩)\s?(?:{_BRACKETED}"
+    rf"|\{{[^{{}}\n]{{1,20}}\}})){{0,6}}(?!\w)"
 )
 _GROUP = r"\{(?:[^{}\n]|\{(?:[^{}\n]|\{[^{}\n]{0,60}\}){0,60}\}){0,120}\}"
 _COMMAND = (
@@ -39,7 +40,17 @@ _LATEX = re.compile(  # without dollars
     rf"(?<![\w$\\{{}}])(?:[-−+(\[]{{0,2}}[\w.]{{1,8}}[ ^_*=+-]{{0,3}}){{0,3}}[-−+(\[]?{_COMMAND}"
     rf"(?:{_GROUP}|[\w^+*/=,|)\](\[-]|{_COMMAND}|\.\d|\s(?=[-+*=\\(\d]|[a-zA-Z]\b)){{0,200}}"
 )
+_FUNCTION_OF = re.compile(
+    r"(?<![\w.$\\])[-−]?\d{0,4}\s?(?:ln|log|sin|cos|tan|arctan|arcsin|arccos|exp)\s?(?:\d+(?:\.\d+)?°?"
+    r"|\([^()\n]{1,30}\))(?![\w^])"
+)
+_RAISED = re.compile(r"(?<![\w$\\^.)])(?<!\d )(?:[a-lo-zπ][⁰¹²³⁴-⁹⁻]{1,6}|π)(?![\w(])")
 _ROOT = re.compile(r"(?<![\w.])[-−]?\d{0,6}√(?:\d+(?:\.\d+)?|\([^()\n]{1,40}\))(?!\w)")
+_DURATION = re.compile(  # 2 h 20 min
+    r"(?<![\w.,])\d{1,4}\s?(?:h|hrs?|std|d|min|ft|lbs?|km|m|kg)\.?,?\s(?:and |und |y |et |e )?\d{1,3}\s?(?:min|mins|m"
+    r"|sec|s|in|oz|cm|g|h)"
+    r"(?:\s\d{1,3}\s?(?:sec|s))?(?![\w/])"
+)
 _CLOCK = re.compile(r"(?<![\w:.])\d{1,2}(?::\d{2}){1,2}\s?[ap]\.?m\b\.?", re.I)
 _MIXED = re.compile(r"(?<![\w./])[-−]?\d{1,9}\s\d{1,4}/\d{1,4}(?![\w/])")
 _RATIO = re.compile(
@@ -55,13 +66,23 @@ _COMMA = re.compile(r"(?<![\w.,])\d{1,9},\d{1,2}(?![\w,]|\.\d)")
 _ATTACHED = re.compile(
     r"(?<![\w.,\\^])(\d[\d,]{0,15}(?:\.\d+)?)([a-zA-Zµ]{1,12}(?:/[a-z]{1,4})?(?:\^?[23]|[²³])?)(?![\w^(/])"
 )
+_FEW = {"one": "1", "a dozen": "12"}
+FEW = re.compile(
+    r"\b(?:(?:(?<=only )|(?<=exactly )|(?<=just )|(?<=there is ))(one)|(a dozen))\b"
+    r"(?! (?:of|more|less|in|that|which|whose|who|can|could|way to see)\b)",
+    re.I,
+)
+"""Numbers in words that are numbers only here: `only one`."""
 _ORDINAL = re.compile(r"(?<![\w.])(\d{1,9})(?:st|nd|rd|th)\b", re.I)
+_THE_ORDINAL = re.compile(
+    r"(?:(?<=\bit['’]s the )|(?<=\bit is the )|(?<=\bwill be the )|(?<=\bmust be the ))(\d{1,9})(?:st|nd|rd|th)\b", re.I
+)
 _SCALED = re.compile(
     r"(?<![\w.,])[$€£]?\d[\d,]{0,15}(?:\.\d+)? (?:thousand|million|billion|trillion)\b(?: dollars| euros)?"
 )
 _GROUPED = re.compile(
     r"\bRp\.? ?\d{1,3}(?:\.\d{3})+(?!\d)|(?<![\w.,])\d{1,2}(?:,\d{2})+,\d{3}(?![\w,]\d)"
-    r"|(?<![\w.,])\d{1,3}(?:\.\d{3})+,\d{2}(?!\d)"
+    r"|(?<![\w.,])\d{1,3}(?:[. ]\d{3})+,\d{2}(?!\d)"
 )
 _BASED = re.compile(r"(?<![\w.])[0-9A-F]{1,30}_\{?\d{1,2}\}?(?!\w)")
 SPELLED = re.compile(
@@ -100,7 +121,7 @@ class Candidate(NamedTuple):
 def formula_of(match: re.Match[str]) -> str:
     """The content of a `FORMULA`; of several lines the last one."""
     content = next(group for group in match.groups() if group)
-    if "\\\\" in content and not re.search(r"\\begin\s?\{(?:[pbvBV]?matrix|array|cases)", content):
+    if "\\\\" in content and not re.search(r"\\begin\s?\{(?:(?:[pbvBV]|small)?matrix|array|cases)", content):
         content = re.sub(r"\\(?:begin|end)\s?\{[a-z]+\*?\}", " ", content)
         rows = [row for row in re.split(r"\\\\(?:\[[^\]]{0,8}\])?", content) if re.search(r"\w", row)]
         content = rows[-1].replace("&", " ") if rows else content
@@ -145,6 +166,7 @@ def candidates(clause: str) -> list[Candidate]:
         _LATEX,
         _TUPLE,
         DATE,
+        _DURATION,
         _REMAINDER,
         _CLOCK,
         _SCALED,
@@ -155,6 +177,8 @@ def candidates(clause: str) -> list[Candidate]:
         _COMMA,
         _EXPRESSION,
         _ROOT,
+        _FUNCTION_OF,
+        _RAISED,
         _ATTACHED,
         _NUMBER,
     ):
@@ -164,7 +188,11 @@ def candidates(clause: str) -> list[Candidate]:
             text = match[0].strip(" .")
             if pattern is _ATTACHED and unit_of(match[2]) is None:
                 continue
-            if pattern is _EXPRESSION and not re.search(r"\d|[a-zA-Z].*[a-zA-Z]", text):
+            if pattern is _EXPRESSION and clause[: match.start()].rstrip()[-1:].isdigit() and unit_of(text):  # 8 m/s
+                continue
+            if pattern is _DURATION and compound(text) is None:
+                continue
+            if pattern is _EXPRESSION and not re.search(r"[\d⁰¹²³⁴-⁹]|[a-zA-Z].*[a-zA-Z]", text):
                 continue
             text = _evaluated(text)
             if _EXCEPT.search(clause, 0, match.start()):
@@ -177,6 +205,9 @@ def candidates(clause: str) -> list[Candidate]:
         found.append(Candidate(f"{match[1]}/{match[2]}", match.start(), match.end()))
     if not found:
         found = [Candidate(spelled(match), match.start(), match.end()) for match in SPELLED.finditer(clause)]
+    if not found:
+        found = [Candidate(_FEW[(match[1] or match[2]).lower()], *match.span()) for match in FEW.finditer(clause)]
+    found += [Candidate(match[1], match.start(), match.end()) for match in _THE_ORDINAL.finditer(clause)]
     if not found:
         found = [Candidate(match[1], match.start(), match.end()) for match in _ORDINAL.finditer(clause)]
     return _compounds(clause, sorted(found, key=lambda candidate: candidate.start))
@@ -193,6 +224,8 @@ def _evaluated(text: str) -> str:
     if "=" not in text or re.search(r"[<>]", text):
         return text
     left, _, right = text.rpartition("=")
+    if re.fullmatch(r"\s?[a-zA-Z]", right) and not re.search(r"[a-zA-Z]", left):  # 5 = x
+        return f"{right.strip()} = {left.strip()}"
     return text if re.search(r"[a-zA-Z]", left) else right.strip()
 
 

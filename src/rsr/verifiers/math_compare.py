@@ -337,7 +337,10 @@ def _collections(gold: str, given: str, algebra: Equal | None) -> bool | None:
     distinct = [
         math_parts.distinct(parts) if not brackets else parts for brackets, parts in ((kind, first), (other, second))
     ]
-    if [len(parts) for parts in distinct] == [1, 1] and len(first) + len(second) > 2:
+    twice = [len(parts) for parts in distinct] == [1, 1] and len(first) + len(second) > 2
+    if twice and (_COMMA_DECIMAL.fullmatch(gold) or _COMMA_DECIMAL.fullmatch(given)):
+        return False  # 3,3 is no 3
+    if twice:
         verdicts = [equal(distinct[0][0], part, algebra) for part in second]
         return True if True in verdicts else verdicts[0]
     first, second = distinct

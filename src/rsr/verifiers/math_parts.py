@@ -13,7 +13,7 @@ from rsr.verifiers.math_numbers import exact
 from rsr.verifiers.math_text import closing, parsed
 from rsr.verifiers.math_units import unit as unit_of
 
-_MATRIX = re.compile(r"\\begin\s?\{([pbvBV]?matrix|array|cases)\}(?:\{[clr| ]+\})?(.*)\\end\s?\{\1\}", re.S)
+_MATRIX = re.compile(r"\\begin\s?\{((?:[pbvBV]|small)?matrix|array|cases)\}(?:\{[clr| ]+\})?(.*)\\end\s?\{\1\}", re.S)
 _BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?\s?_\s?(?:\{\s?(?:\\text\s?\{)?\s?)?(\d{1,2}|two|eight|ten|sixteen)\b[\s}]*")
 _BASES = {"two": 2, "eight": 8, "ten": 10, "sixteen": 16}
 _RATIO = re.compile(r"\s?([^:,=]{1,60}?)\s?(?::|(?<=\d) to (?=\d))\s?([^:,=]{1,60})")
@@ -21,7 +21,9 @@ _RESIDUE = re.compile(
     r"(-?\d{1,30})\s?(?:\(\s?)?(?:\\[pb]?mod(?![a-z])|\(?\\text\s?\{\s?\(?mod\s?\}|\(?mod)\s?\{?\s?(\d{1,30})\s?\}?\)?"
 )
 _JOINER = re.compile(
-    r"\\text\s?\{\s?(?:and|or)\s?\}|\\(?:lor|land|vee)(?![a-zA-Z])|\s(?:或|和|及|oder|und|ou|et|или|и)\s|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|;"
+    r"\\text\s?\{\s?(?:and|or)\s?\}|\\(?:lor|land|vee)(?![a-zA-Z])|\s(?:或|和|及|oder|und|ou|et|lub|oppure|nebo|eller"
+    r"|veya|или|и)\s"
+    r"|(?<![a-zA-Z\\])(?:and|or)(?![a-zA-Z])|;"
 )
 
 
@@ -270,6 +272,8 @@ def plainer(text: str, partner: str) -> str:
     r"""A text without what its partner leaves unsaid: `\{x \mid x > 1\}`, `, k \in \mathbb{Z}`, `(a) 14 (b) 3/5`."""
     if len(text) > 400:
         return text
+    if ("j" in text or "k" in text) and (vector := components(text)):
+        return f"({', '.join(vector)})"
     if "{" in text and (built := _BUILDER.fullmatch(text)) and (is_relation(built[2]) or "=" in built[2]):
         return built[2]
     if text.startswith(("(a)", "a)", "\\text")) and (listed := parts_by_letter(text)):
@@ -282,3 +286,30 @@ def plainer(text: str, partner: str) -> str:
     unknown = letter and not re.search(rf"(?<![a-zA-Z\\]){letter}(?![a-zA-Z])", main)
     bounded = "\\ge" in found[0] or ">" in found[0]
     return text if not main or unknown or is_relation(main) or (bounded and "=" not in main) else main
+
+
+_UNIT_VECTOR = re.compile(
+    r"\\(?:hat|vec|text|widehat|overrightarrow|underline)\s?\{\s?\\?([ijk])(?:math)?\s?\}"
+    r"|\\hat\s?\\?([ijk])(?:math)?(?![a-z])|\\([ij])math(?![a-z])"
+)
+_COMPONENT = re.compile(
+    r"\s?([-+]?)\s?((?:[^-+ijk]|(?<=[({])[-+]){0,40}?)\s?(?:\*|\\cdot)?\s?(?<!\\)([ijk])(?![a-zA-Z])\s?"
+)
+
+
+def components(text: str) -> list[str] | None:
+    r"""`2`, `-3` and `1` of `2\mathbf{i} - 3\mathbf{j} + \mathbf{k}`; None for anything else."""
+    text = text.rpartition("=")[2].strip()
+    for _ in range(2):
+        text = _UNIT_VECTOR.sub(lambda match: f" {match[1] or match[2] or match[3]}", text)
+    found: dict[str, str] = {}
+    at = 0
+    while at < len(text):
+        match = _COMPONENT.match(text, at)
+        if match is None or match[3] in found or (found and not match[1]):
+            return None
+        found[match[3]] = f"{match[1].strip('+')}{match[2].strip() or 1}"
+        at = match.end()
+    if not found.keys() & {"j", "k"}:  # 3 + 4i is a complex number
+        return None
+    return [found.get(letter, "0") for letter in ("ijk" if "k" in found else "ij")]

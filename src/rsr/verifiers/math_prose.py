@@ -7,17 +7,18 @@ before what it says ("she buys 7"), and that before what it mentions ("of the 7"
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from rsr.verifiers import math_cues as cues
 from rsr.verifiers import math_said as said
-from rsr.verifiers.math_candidates import BOLD, FORMULA, SPELLED, Candidate, candidates, with_unit
+from rsr.verifiers.math_candidates import BOLD, FEW, FORMULA, SPELLED, Candidate, candidates, with_unit
+from rsr.verifiers.math_numbers import exact
 from rsr.verifiers.math_results import NUMBER, last_sum, result_in, speaks_of_sum
-from rsr.verifiers.math_text import closing
+from rsr.verifiers.math_sentences import explains, hypothetical, is_remark, sentences_of
 
-_SENTENCES = re.compile(
-    r"(?<=[.!?。！？])(?=\s|[A-Z\u4e00-\u9fff])(?<!\b[A-Zv]\.)(?<!\bvs\.)(?<!\bapprox\.)(?<!\b[ap]\.m\.(?=\s[a-z]))|\n"
+_JOINT = re.compile(
+    r"[\s$]*(?:,|;|,?\s?(?:and|or)(?: in)?|und|lub|oppure|ou|oder|nebo|eller|veya|atau|или|et|y|e|和|&)[\s$]*"
 )
-_JOINT = re.compile(r"[\s$]*(?:,|;|,?\s?and|,?\s?or|und|et|y|e|和|&)[\s$]*")
 _ATTRIBUTE = re.compile(
     r",?\sand\s(?:an?\s)?(?:center|radius|diameter|length|width|height|slope|[xy]?-?intercept|mean|median|mode|variance"
     r"|area|perimeter|modulus|argument|vertex|focus|amplitude|period|remainder)\s(?:of\s)?\$?"
@@ -25,6 +26,12 @@ _ATTRIBUTE = re.compile(
 _BY = re.compile(r"\s(?:by|x|×)\s")
 _LEADS = re.compile(r"\A.*(?:\b(?:is|are|be|get|have|gives?|equation|so|thus|hence|therefore)\s|:\s)", re.S | re.I)
 _PROSE = re.compile(r"(?<![\\a-zA-Z])[a-zA-Z]{3,}")
+_WORDS_BEFORE = re.compile(r"\A.*(?<![a-zA-Z\\])(?!(?:sin|cos|tan|log|ln|exp|sqrt)\b)[a-zA-Z]{2,}:?\s", re.S)
+_FUNCTION = re.compile(r"(?<![a-zA-Z])(?:arc)?(?:log|ln|sin|cos|tan|cot|exp|sqrt)(?![a-zA-Z])")
+_ASSUMED = re.compile(
+    r"\b(?:putting|with|for|when|if|at|let|setting|substituting|taking|using|and|where)[\s$]*\Z", re.I
+)
+_LEFT_OF = re.compile(r"(?:\A\s?|[^\w\s=)]\s?|[a-zA-Z]{2}\s)([-−+]?[\d(√][\d\s.,/()+*^√π−-]{0,60})\Z")
 
 
 _COMMITTED = 3
@@ -37,29 +44,38 @@ _COMPARISON = re.compile(
 )
 
 
+_AFTER_COLON = re.compile(rf"[a-z] [^\n]{{10,200}}(?<=\w):\s\$?({NUMBER})\$?[.!]?\s*\Z")
+_BOLD_PAIR = re.compile(r"\*\*([^*\n]{1,40}\d[^*\n]{0,40}|\d+)\*\*,?\s(?:and|or|und|et|y|e)\s\*\*([^*\n]{1,60})\*\*")
+_IN_ALL = re.compile(rf",\s({SPELLED.pattern}|\d{{1,6}})\s(?:in (?:total|all)|altogether|of them)[\s.!*]*\Z", re.I)
+
+
 def last_value(text: str) -> str | None:
     """The value of the last sentence that concludes, or None."""
-    sentences = _sentences(_unchecked(text[-1500:]))[-7:]
+    sentences = sentences_of(text[-1500:])[-7:]
+    dropped: list[str] = []
     for at in range(len(sentences) - 1, -1, -1):
         sentence = sentences[at]
         if cues.GAVE_UP.search(sentence) and " but " not in sentence:
             return None
+        if hypothetical(sentence, sentences[:at]):
+            return None
         rather = cues.RATHER.search(sentence)
         if rather:
             return _value(sentence[rather.end() :]) or None
-        if _aside(sentence) and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
+        if is_remark(sentence, sentences[:at]):
             continue
         doubtful = cues.DOUBT.search(sentence) is not None and not cues.GUESS.search(sentence)
-        if not re.search(r"[\d$\\]", sentence) and not SPELLED.search(sentence):
+        if not re.search(r"[\d$\\⁰¹²³⁴-⁹π√]", sentence) and not (SPELLED.search(sentence) or FEW.search(sentence)):
             named = said.word_of(sentence, "word") if cues.CONCLUDES.match(sentence) else None
             word = said.polar(sentence) or said.predicate(_main(sentence)) or said.nothing(sentence) or named
             if word and not doubtful:
                 return word
             continue
-        if cues.CHECKS.match(sentence) and any(re.search(r"\d", earlier) for earlier in sentences[:at]):
+        if explains(sentence, sentences[:at], doubtful):
             continue
-        explains = cues.EXPLAINS.match(sentence)
-        if explains and any(cues.CONCLUDES.match(earlier) for earlier in sentences[max(0, at - 3) : at]):
+        out = _DISCARDS.search(sentence)
+        if out and at and not cues.CONCLUDES.match(sentence):
+            dropped.append(out[1])
             continue
         if doubtful:
             return None
@@ -67,42 +83,53 @@ def last_value(text: str) -> str | None:
             continue
         found = _value(sentence)
         if found is not None:
-            return found or None
+            return _with_base(sentence, _without(found, dropped)) or None
     return None
 
 
-def _unchecked(text: str) -> str:
-    """A text without paragraphs that only check, where something comes before them."""
-
-    def kept(match: re.Match[str]) -> str:
-        concludes = any(cues.CONCLUDES.match(sentence) for sentence in _SENTENCES.split(match[0]))
-        return match[0] if concludes or not re.search(r"\d", text[: match.start()]) else "\n"
-
-    return cues.CHECKED.sub(kept, text)
+_DISCARDS = re.compile(
+    rf"\b(?:discard|reject|exclude|rule out|drop|ignore|disregard|dismiss)(?:s|ed|ing)? (?:the (?:root|solution|value"
+    rf"|case) )?"
+    rf"[$(]*(?:[a-zA-Z]\s?=\s?)?({NUMBER})",
+    re.I,
+)
 
 
-def _aside(sentence: str) -> bool:
-    """Whether a sentence stands in brackets as a whole: `(Of this, $628.89 is interest.)`."""
-    bare = sentence.strip()
-    return re.match(r"\([A-Z][a-z]", bare) is not None and closing(bare, 0) == len(bare.rstrip(".")) - 1
+def _without(found: str, dropped: list[str]) -> str:
+    """A list of values without those that were discarded: `5` of `5, -2`."""
+    parts = re.split(r",\s|\sor\s|\sand\s", found) if dropped else []
+    out = {_plain(value) for value in dropped}
+    left = [one for one in parts if _plain(one.rpartition("=")[2]) is None or _plain(one.rpartition("=")[2]) not in out]
+    return ", ".join(left) if left else found
+
+
+def _plain(value: str) -> Fraction | None:
+    return exact(value.replace("−", "-").strip())
+
+
+_BASE = re.compile(
+    r"\b(?:in|to|into|as) (?:base[- ](\d{1,2}|[a-z]{3,7})|(binary|octal|hexadecimal))\b[^.]{0,60}\Z", re.I
+)
+_BASES = {"binary": 2, "octal": 8, "hexadecimal": 16}
+
+
+def _with_base(sentence: str, found: str) -> str:
+    """`243_5` of `In base five it reads 243`."""
+    match = _BASE.search(sentence[: max(0, sentence.rfind(found))]) if found.isalnum() else None
+    base = _BASES.get((match[2] or "").lower()) or exact((match[1] or "").lower()) if match else None
+    if base is None or not 2 <= base <= 36:
+        return found
+    try:
+        int(found, int(base))
+    except ValueError:
+        return found
+    return f"{found}_{base}"
 
 
 def _main(sentence: str) -> str:
     """A sentence without what it presupposes."""
     premise = cues.PREMISE.match(sentence)
     return sentence[premise.end() :] if premise else sentence
-
-
-def _sentences(text: str) -> list[str]:
-    """The sentences of a text; a formula is never split."""
-    formulas = [match.span() for match in FORMULA.finditer(text)]
-    found, start = [], 0
-    for match in _SENTENCES.finditer(text):
-        if not any(first < match.start() < last for first, last in formulas):
-            found.append(text[start : match.start()])
-            start = match.end()
-    found.append(text[start:])
-    return [sentence for sentence in found if sentence.strip()]
 
 
 def first_value(text: str) -> str | None:
@@ -123,23 +150,43 @@ def value_before(text: str) -> str | None:
     return found[-1].text if found and not re.search(r"\w", tail[found[-1].end :]) else None
 
 
+_SUMMED_UP = re.compile(
+    r"[^\d:]{0,80}\d[\d.,]*[^\d:]{0,60}\b(?:in total|altogether|in all|overall|needed"
+    r"|left)\b[^\d:]{0,30}(?=:\s[^:]{0,30}\d[^:]*\d)",
+    re.I,
+)
+
+
 def _value(sentence: str) -> str | None:
     """The value of a sentence; "" where it has numbers and gives none, None where it has no number."""
     bold = [match[1] or match[2] for match in BOLD.finditer(sentence)]
     if bold and re.search(r"\d", bold[-1]):
         inner = _value(bold[-1])
+        pair = _BOLD_PAIR.search(sentence)
+        if inner and pair and pair[2] == bold[-1]:
+            return f"{_value(pair[1])}, {inner}"
         if inner:
             after = sentence[sentence.rfind(bold[-1]) + len(bold[-1]) :]
             unit = with_unit(after.lstrip("*_"), 0) if inner[-1:].isdigit() else 0
             return inner + " " + after.lstrip("*_")[:unit].strip() if unit else inner
+    named = _AFTER_COLON.search(sentence)
+    if named:
+        return named[1]
+    counted = _IN_ALL.search(sentence)
+    if counted:
+        return counted[1]
     premise = cues.PREMISE.match(sentence)
     clauses = [sentence[: premise.end()]] if premise else []
+    if not premise and (summed := _SUMMED_UP.match(sentence)):
+        sentence = summed[0]
     clauses += [clause for clause in cues.CLAUSE.split(sentence[premise.end() if premise else 0 :]) if clause]
     amounts = said.several(clauses[-1]) if clauses else None
     if amounts:
         return amounts
     if not FORMULA.search(sentence) and not said.predicate(sentence):
-        result = result_in(sentence)
+        reason = cues.REASON.search(sentence)
+        told = sentence[: reason.start()] if reason else sentence
+        result = result_in(told if any(_weight(told, one) >= _COMMITTED for one in candidates(told)) else sentence)
         if result:
             at = sentence.rfind(result) + len(result)
             return sentence[at - len(result) : with_unit(sentence, at)]
@@ -175,14 +222,19 @@ def _right_side(clause: str) -> str | None:
         return None
     sides, _, right = clause.rpartition("=")
     right = right.strip(" .*_`!")
-    if not re.search(r"\w", right) or _PROSE.search(right) or re.search(r"\bat [a-z]\s?\Z", sides):
+    if re.fullmatch(r"[a-zA-Z]", right) and (turned := _LEFT_OF.search(sides)):
+        return f"{right} = {turned[1].strip()}"
+    if not re.search(r"\w", right) or _PROSE.search(_FUNCTION.sub("", right)) or re.search(r"\bat [a-z]\s?\Z", sides):
         return None
     again = re.search(
-        r"(?:\A|[^\w])([^\W\d]\w?\s?=\s?[^=]{1,40}?(?:,|\bor\b|\band\b)\s?[^\W\d]\w?\s?=\s?)\Z", sides + "="
+        r"(?:\A|[^\w])([^\W\d]\w?\s?=\s?[^=]{1,40}?(?:,|\b(?:or|and|oder|und|ou|et|lub|или|и|o|y"
+        r"|e)\b)\s?[^\W\d]\w?\s?=\s?)\Z",
+        sides + "=",
     )
-    if again:
+    if again and not re.search(r"[a-z]{4}", again[1]) and not _ASSUMED.search(sides[: again.start(1)]):
         return f"{again[1]}{right}"
     left = _LEADS.sub("", sides.rpartition("=")[2]).strip(" .*_`")
+    left = _WORDS_BEFORE.sub("", left) if _PROSE.search(left) else left
     if re.search(r"[a-zA-Z]", left) and not _PROSE.search(left) and re.fullmatch(r"[\w\s+*/^()²³.−-]{1,60}", left):
         return f"{left} = {right}"
     return right
@@ -193,7 +245,12 @@ def _chosen(clause: str, found: list[Candidate]) -> str | None:
         return None
     weights = [_weight(clause, candidate) for candidate in found]
     for number in range(1, len(found)):  # "of 4 and 6"
-        if _JOINT.fullmatch(clause, found[number - 1].end, found[number].start):
+        end = found[number].end
+        if (cues.PLACES.match(clause, end) or cues.COMPARES.match(clause, end)) and clause[
+            : found[number].start
+        ].rstrip("$*").endswith(", "):
+            weights[number] = -1
+        elif _JOINT.fullmatch(clause, found[number - 1].end, found[number].start):
             weights[number] = weights[number - 1]
         elif _ATTRIBUTE.fullmatch(clause, found[number - 1].end, found[number].start):
             return f"{_chosen(clause, found[:number])}, {found[number].text}"
@@ -210,7 +267,11 @@ def _chosen(clause: str, found: list[Candidate]) -> str | None:
     first, last = at, at
     while first > 0 and _JOINT.fullmatch(clause, found[first - 1].end, found[first].start):
         first -= 1
-    while last + 1 < len(found) and _JOINT.fullmatch(clause, found[last].end, found[last + 1].start):
+    while (
+        last + 1 < len(found)
+        and weights[last + 1] >= 0
+        and _JOINT.fullmatch(clause, found[last].end, found[last + 1].start)
+    ):
         last += 1
     return _listed(clause, found[first : last + 1])
 
@@ -225,6 +286,8 @@ def _listed(clause: str, found: list[Candidate]) -> str:
     if len(texts) > 1 and _DERIVED.match(texts[-1]) and all("=" in text for text in texts):
         return texts[-1]
     alternatives = len(texts) > 1 and " or " in clause[found[0].end : found[-1].start]
+    if alternatives and all(text[0] in "([" for text in texts) and " or in " in clause:
+        return " \\cup ".join(texts)
     return (" or " if alternatives and all(map(_RELATION.search, texts)) else ", ").join(texts)
 
 

@@ -39,7 +39,8 @@ _CONCLUDES = re.compile(
     r"[:=]|\b(?:is|are|equals?|makes?|gives?|so|get|gets|have|has|thus|therefore|hence|total)\b", re.I
 )
 _EXPLAINS = re.compile(
-    r"(?:\s[a-zA-Z]{2,15})?[\s,;\"']{0,4}(?:\(|(?:as|since|because|for|due|where|given|in|when|by|but|if|with|after)\b)",
+    r"(?:\s[a-zA-Z]{2,15})?[\s,;\"']{0,4}(?:\(|(?:as|since|because|for|due|where|given|in|when|by|but|if|with"
+    r"|after)\b)",
     re.I,
 )
 _GOES_ON = re.compile(

@@ -39,19 +39,42 @@ _POLAR = re.compile(
 _CLAIM = re.compile(r"\b(?:is|are|was)\s(?:indeed |actually |therefore )?\**(true|false)\b", re.I)
 _NAMED = re.compile(
     r"\b(?:is|are|was|were|be|in|on|by|goes to)\s+(?:(?:the|a|an)\s)?"
-    r"(?:\*\*([A-Za-z][^*\n]{0,40}?)\.?\*\*|([A-Z][a-z]+(?:\s[A-Z][a-z]*)?))(?:[\s.!]*\Z|,\s(?:with|which|who|because|since|as)\b)"
+    r"(?:\*\*([A-Za-z][^*\n]{0,40}?)\.?\*\*|([A-Z][a-z]+(?:\s[A-Z][a-z]*)?))(?:[\s.!]*\Z|,\s(?:with|which|who|because"
+    r"|since|as)\b)"
 )
 _ADJECTIVE = re.compile(
-    r"\b(?:is|are|was|were|be|called)\s+(?:(?:an?|the|also|therefore|indeed)\s)?\*{0,2}(?![a-z]+est\b|(?:winner|first|last|second|third|only|one)\b)([a-z][a-z-]{2,20})\*{0,2}"
-    r"(?:\s(?:triangle|angle|number|function|polygon))?(?:[\s.!]*\Z|,\s(?:with|which|because|since|as)\b|\s(?:because|since)\b)"
+    r"\b(?:is|are|was|were|be|called)\s+(?:(?:an?|the|also|therefore|indeed)\s)?\*{0,2}(?![a-z]+est\b|(?:winner|first"
+    r"|last|second|third|only|one)\b)([a-z][a-z-]{2,20})\*{0,2}"
+    r"(?:\s(?:triangle|angle|number|function|polygon))?(?:[\s.!]*\Z|,\s(?:with|which|because|since|as)\b|\s(?:because"
+    r"|since)\b)"
+)
+_ALL_CAPITALS = re.compile(r"\b(?:is|are|be|as|in)\s\*{0,2}([A-Z]{2,12})\*{0,2}[\s.!]*\Z")
+_OPENING = re.compile(r"\A[\s*_#>]*(true|false)\b[*_]*(?=[.,!;:])", re.I)
+_TOLD = re.compile(r"\b(?:question|answer|short)\s?[:—–-]\s\**(yes|no)\b", re.I)
+_JUDGED = re.compile(
+    r"\b(?:statement|claim|assertion|proposition|conjecture|inequality)\b[^.,;]{0,30}? is (?:therefore |thus "
+    r"|indeed )?\**(correct|right|incorrect|wrong)\b",
+    re.I,
+)
+_NEITHER = re.compile(r"\bneither\b[^.;]{1,30}\bnor\b", re.I)
+_LETTER = re.compile(r"\(([A-E])\)|\b(?:option|choice|answer) \**([A-E])\b")
+_BEFORE_IT = re.compile(r"\d[^,]*\b(?:before|until|when|once|whether)\b[^,]*\Z", re.I)
+_NOT_POSSIBLE = re.compile(r"\b(?:is not|isn['’]t|it['’]s not|never) possible\b|\b(?:is|it['’]s) impossible\b", re.I)
+_MOST = re.compile(
+    r"\b([A-Z][a-z]+) (?:has|had|gets|got|ran|is|was|scored|comes|came|finished|finishes|won|wins|arrives|arrived"
+    r"|earns|earned"
+    r"|collected|read|spent) (?:the )?(?:most|fewest|least|first|[a-z]+est)\b"
 )
 _PICKED = re.compile(
-    r"\b(?:buy|choose|pick|select|take|use)\s(?:the\s)?\**([a-z]+(?:\s[a-z]+)?)\**(?:[\s.!]*\Z|,|\s(?:because|since|as)\b)"
+    r"\b(?:buy|choose|pick|select|take|use)\s(?:the\s)?\**([a-z]+(?:\s[a-z]+)?)\**(?:[\s.!]*\Z|,|\s(?:because|since"
+    r"|as)\b)"
 )
-_NAME = re.compile(r"(?<![a-zA-Z])[A-Z][a-z]+\b")
+_NAME = re.compile(r"(?<![a-zA-Z])[A-Z][a-z]+\b(?: [A-Z](?![\w.]))?")
 _NO_NAME = re.compile(
-    r"(?:So|Thus|Therefore|Hence|The|This|That|It|He|She|They|We|In|On|At|If|Since|Then|And|But|Finally|Answer|After|Because|As|For)\Z"
+    r"(?:[A-Z][a-z]+ing|So|Thus|Therefore|Hence|The|This|That|It|He|She|They|We|In|On|At|If|Since|Then|And|But"
+    r"|Finally|Answer|After|Because|As|For)\Z"
 )
+_LANDS = re.compile(rf"\b(?:is|be|was|on|at|reach(?:es)?|becomes|get to|a)\s(?:an? )?\*{{0,2}}({_DAY})[\s.!*]*\Z", re.I)
 _DAYS = re.compile(rf"\b{_DAY}\b", re.I)
 
 
@@ -62,10 +85,14 @@ def predicate(clause: str) -> str | None:
     day = None if re.search(r"\d", clause) else _ON_DAY.search(clause)
     found = day[1] if day else None
     for match in _PREDICATE.finditer(clause):
+        if _BEFORE_IT.search(clause, 0, match.start()):  # before the tank is empty
+            continue
         if match[0].startswith("are") and re.search(r"\d", clause):  # how many are even?
             continue
         if match[4] is None or (_CAPITALS.fullmatch(match[4]) and not match[4].isdigit()):
             found = next(group for group in match.groups() if group)
+        if found and clause.startswith(":", match.end()):  # the rest only explains it
+            return found
     return found
 
 
@@ -79,13 +106,31 @@ def word_of(sentence: str, kind: str) -> str | None:
     """The answer in words of the kind that is asked for: `polar` (yes, true), or any `word`, such as a name."""
     if kind == "polar":
         claim = None if _PREMISE.match(sentence) else _CLAIM.search(sentence)
-        return polar(sentence) or (claim[1] if claim else None)
+        said = polar(sentence) or _OPENING.match(sentence)
+        if said or claim:
+            return said if isinstance(said, str) else (said or claim or [""])[1]
+        told = _TOLD.search(sentence)
+        if told:
+            return told[1]
+        judged = _JUDGED.search(sentence)
+        if judged:
+            return "true" if judged[1].lower() in ("correct", "right") else "false"
+        return "no" if _NOT_POSSIBLE.search(sentence) else None
+    if kind == "letter":
+        letters = [match[1] or match[2] for match in _LETTER.finditer(sentence)]
+        return letters[-1] if letters else None
     if kind == "day":
         days = {day.casefold() for day in _DAYS.findall(sentence)}
-        return predicate(sentence) or (days.pop() if len(days) == 1 else None)
+        final = _LANDS.search(sentence)
+        return predicate(sentence) or (days.pop() if len(days) == 1 else final[1] if final else None)
     if _PREMISE.match(sentence) and "," not in sentence:
         return None
-    match = _NAMED.search(sentence) or _ADJECTIVE.search(sentence) or _PICKED.search(sentence)
+    if _NEITHER.search(sentence):
+        return "neither"
+    capitals = _ALL_CAPITALS.search(sentence)
+    if capitals:
+        return capitals[1]
+    match = _MOST.search(sentence) or _NAMED.search(sentence) or _ADJECTIVE.search(sentence) or _PICKED.search(sentence)
     if match:
         return next(group for group in match.groups() if group)
     names = {name for name in _NAME.findall(sentence) if not _NO_NAME.match(name)}
@@ -108,6 +153,8 @@ def in_words(text: str, kind: str) -> str | None:
     """What the last sentence of a kind says, or the first of a response that begins with yes or no."""
     if not kind:
         return None
+    if kind.startswith("place:"):
+        return _place(text[-600:], kind.removeprefix("place:"))
     sentences = [one for one in _SENTENCE.split(text[-3000:]) if one.strip()]
     for sentence in reversed(sentences[-12:] if kind == "polar" else sentences[-1:]):
         word = word_of(sentence, kind)
@@ -116,8 +163,19 @@ def in_words(text: str, kind: str) -> str | None:
     return polar(text) if kind == "polar" else None
 
 
+def _place(text: str, form: str) -> str | None:
+    """What a text says last in the form of `Row 3, seat 4`, its numbers put into that form."""
+    words = re.findall(r"[A-Za-z]{3,}", form.replace(" and ", ", "))
+    number = r"(?:\s(?:number|no\.|#))?\s#?(\d{1,4})\b"
+    matches = list(re.finditer(r",?\s(?:and\s)?(?:in\s)?(?:the\s)?".join(word + number for word in words), text, re.I))
+    if not matches:
+        return None
+    numbers = iter(matches[-1].groups())
+    return re.sub(r"\d+", lambda _: next(numbers), form)
+
+
 _SENTENCE = re.compile(r"(?<=[.!?])\s|\n")
-_VALUE = rf"\$?(?P<value>{NUMBER})\\?%?\$?"
+_VALUE = rf"\$?(?P<value>{NUMBER}°?)\\?%?\$?"
 _SPLIT = re.compile(r",\sand\s|\sand\s|,\s|;\s(?:and\s)?|,?\swhile\s")
 _LEAD = re.compile(
     r"\A[\s*_#>-]*(?:(?:so|thus|therefore|hence|finally|altogether|in total|in conclusion"
@@ -125,21 +183,24 @@ _LEAD = re.compile(
     re.I,
 )
 _VERB = (
-    r"(is|are|was|were|will be|has|have|had|gets?|got|costs?|weighs?|needs?|earns?|earned|receives?|received|pays?|paid"
+    r"(is|are|was|were|(?:will|would|should|must) be|has|have|had|gets?|got|costs?|weighs?|needs?|earns?|earned"
+    r"|receives?|received|pays?|paid"
     r"|makes?|made|sold|scored)"
 )
 _SAYS = re.compile(
-    rf"(?P<subject>[A-Za-z$\\][^.;=:]{{0,60}}?)\s?(?:{_VERB}|:)\s(?:(?:now|only|about|exactly)\s)?(?:[^=.;,]{{1,30}}=\s?)?"
+    rf"(?P<subject>[A-Za-z$\\][^.;=:]{{0,60}}?)\s?(?:{_VERB}|:|(?<=['’]s))\s(?:(?:now|only|about"
+    rf"|exactly)\s)?(?:(?P<left>[^=.;,]{{1,30}})=\s?)?"
     rf"{_VALUE}(?P<noun>(?:\s[a-zA-Z°/²³^-]{{1,14}}\d?){{0,4}})[\s*.!]*"
 )
 _COUNTS = re.compile(
-    rf"(?P<subject>[^\d]{{0,60}}?)\b[a-z]+\s{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}})(?:\sleft)?[\s*.!]*"
+    rf"(?P<subject>[^\d]{{0,60}}?)\b[a-z]+:?\s{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}})(?:\sleft)?[\s*.!]*"
 )
 _COUNT = re.compile(
     rf"{_VALUE}(?P<noun>(?:\s[a-zA-Z-]{{2,14}}){{1,2}}?)(?:\s(?:on|in|at|left)\b[a-zA-Z ]{{0,30}})?[\s*.!]*"
 )
 _SHARED = re.compile(
-    rf"(?:[^\d]{{0,60}}?\b[a-z]+\s)?{_VALUE}(?P<noun>(?:\s(?!of|at)[a-zA-Z-]{{1,14}}){{0,2}})\s(?P<preposition>of|at|for|to)"
+    rf"(?:[^\d]{{0,60}}?\b[a-z]+\s)?{_VALUE}(?P<noun>(?:\s(?!of|at)[a-zA-Z-]{{1,14}}){{0,2}})\s(?P<preposition>of|at"
+    rf"|for|to)"
     r"\s(?P<tail>(?:the\s)?[$\w%]+(?:\s[a-z]+)?)[\s*.!]*"
 )
 _FRAME = re.compile(r"(?:to|out of|after|before|for|in|with|at|by|every|each|per)\b", re.I)
@@ -184,6 +245,9 @@ def several(clause: str) -> str | None:
 def _listed(amounts: list[re.Match[str]]) -> str | None:
     if any(_NO_NOUN.search(match["noun"]) for match in amounts):
         return None
+    lefts = [(match.groupdict().get("left") or "").strip(" $") for match in amounts]
+    if all(len(left) == 1 for left in lefts) and len(set(lefts)) == len(lefts):
+        return ", ".join(f"{left} = {match['value']}" for left, match in zip(lefts, amounts, strict=True))
     return ", ".join(f"{match['value']} {_noun(match)}".strip() for match in amounts)
 
 

@@ -104,6 +104,7 @@ def clean(text: str) -> str:
     text = _money(text) if _CURRENCY.search(text) else text
     if not text.isascii():
         text = _ascii(text)
+    text = _THIN.sub(lambda match: re.sub(r"\D", "", match[0]), text) if "\\," in text else text
     text = text.replace("\\!", "") if "\\!" in text else text
     text = _STARS.sub("^", text) if "**" in text else text
     text = _DROPPED.sub(" ", text) if _DROPPED.search(text) else text
@@ -120,15 +121,18 @@ def clean(text: str) -> str:
         text = _TIMES_X.sub(r" \\times ", _IN_BASE.sub(r"\1_{\2}", text))
     if dotted := _DOT_THOUSANDS.fullmatch(text):
         text = (dotted[1] or dotted[2] or dotted[3]).replace(".", "") + (dotted[4] or "")
+    text = _REVERSED.sub(r"\2 = \1", text) if text[-1:].isalpha() and _REVERSED.fullmatch(text) else text
     return text if text.endswith("...") else text.rstrip(".。,;: ")
 
 
+_THIN = re.compile(r"(?<![\d.])\d{1,3}(?:(?:\{,\}|\\,)\d{3})+(?!\d)")
+_REVERSED = re.compile(r"((?:[-+\d.,/(){}^* ]|\\(?:frac|sqrt|pi|cdot|times)(?![a-zA-Z]))*\d[\d)} ]*) ?= ?([a-zA-Z])")
 _CURRENCY = re.compile(r"[$€£₹¥]")
 _CURRENCIES = {"$": "dollars", "€": "euros", "£": "gbp", "¥": "yen", "₹": "rupees"}
 _MONEY = re.compile(
     r"\s*(-?)\s?(?:\$\s?(?=\\\$))?(?:US)?\\?([$€£₹¥])\s?(-?[\d,.]*\d)( (?:thousand|million|billion"
     r"|trillion))?\.?\s*\$?\s*"
-    r"|\s*(-?[\d,.]*\d)\s?([€£₹¥])\s*"
+    r"|\s*(-?(?:\d{1,3}(?: \d{3})+,\d\d|[\d,.]*\d))\s?([€£₹¥])\s*"
 )
 
 
@@ -210,7 +214,8 @@ _NAME = re.compile(
     r"\s?(?:=|:(?!\d)|\\approx|\\equiv(?![a-zA-Z])|\\in(?![a-zA-Z]))\s?(?=\S)"
 )
 _LEADING = re.compile(
-    r"(?:\\text\s?\{(?:[^{}]{0,60}(?:\bis|\bare|:|=)|\s?(?:about|approximately|roughly|exactly))\s?\}|\\approx|\\simeq|=|:|USD|EUR|US|Rs\.?|€|£|¥|₹|about"
+    r"(?:\\text\s?\{(?:[^{}]{0,60}(?:\bis|\bare|:|=)|\s?(?:about|approximately|roughly|exactly))\s?\}|\\approx"
+    r"|\\simeq|=|:|USD|EUR|US|Rs\.?|€|£|¥|₹|about"
     r"|approximately|roughly|exactly|(?:\\text\s?\{\s?)?all (?:(?:real|positive|odd|even|prime) )*(?:primes"
     r"|integers|numbers|values)(?: of)?"
     r"\s?\}?(?=\s[a-z$\\]))\s?"
@@ -282,7 +287,7 @@ def _without_unit(text: str) -> tuple[str, str]:
         return text, ""
     in_text = unit.startswith("\\text")
     known = unit_of(bare) is not None
-    if not (in_text or "degree" in bare or known or len(first[0]) > 2):
+    if not (in_text or "degree" in bare or known or len(first[0]) > 2 or bare.startswith(("sq ", "sq. ", "cu "))):
         return text, ""
     body = re.sub(r"\\[a-zA-Z]+|(?<=\d)[eE](?=[-+]?\d)", "", text[: match.start()])
     if not in_text and re.search(r"[a-zA-Z]", body):  # the h of r^2 h

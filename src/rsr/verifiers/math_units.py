@@ -133,7 +133,7 @@ def compound(text: str) -> tuple[Fraction, str] | None:
     text = " ".join(text.split())
     while at < len(text):
         match = _AMOUNT.match(text, at)
-        found = _named(match[2]) if match else None
+        found = _named("min" if kind == "s" and match[2] == "m" else match[2]) if match else None  # 2 h 20 m
         if match is None or found is None or (kind and (found[1] != kind or found[0] >= last)):
             return None
         last = found[0]
@@ -183,7 +183,7 @@ DATE = re.compile(
 
 def same_time(one: str, other: str) -> bool | None:
     """Whether two clock times are the same; None unless both are, and one of them says am or pm."""
-    texts = [re.sub(r"\\text\s?\{([^{}]*)\}", r"\1", text).strip() for text in (one, other)]
+    texts = [" ".join(re.sub(r"\\text\s?\{([^{}]*)\}", r" \1", text).split()) for text in (one, other)]
     matches = [_CLOCK.fullmatch(text) for text in texts]
     first, second = matches
     if first is None or second is None or not (first[4] or second[4]):
