@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from rsr.mathematics.answer import final_answer
+from rsr.multiple_choice.options import Options, options_of, plain, reference_labels
 from rsr.types import Prompt
-from rsr.verifiers.math_answer import final_answer
-from rsr.verifiers.mcq_options import Options, options_of, plain, reference_labels
 
 
 class Probe(NamedTuple):

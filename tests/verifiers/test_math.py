@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rsr.mathematics.numbers import exact
 from rsr.types import Reason, Verdict
 from rsr.verifiers import get
 from rsr.verifiers.math import Math
-from rsr.verifiers.math_numbers import exact
 from rsr.verifiers.pool import Pool
 
 CASES = [json.loads(line) for line in (Path(__file__).parent / "cases/math.jsonl").read_text("utf-8").splitlines()]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rsr.multiple_choice.options import options_of, parse_options
 from rsr.types import Reason
 from rsr.verifiers import get
-from rsr.verifiers.mcq_options import options_of, parse_options
 
 ROWS = [json.loads(line) for line in (Path(__file__).parent / "cases/mcq.jsonl").read_text("utf-8").splitlines()]
 CASES = [row for row in ROWS if "others" not in row]

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rsr.errors import ConfigError
 from rsr.hashing import content_hash
+from rsr.multiple_choice.options import options_of
 from rsr.types import Message
 from rsr.verifiers.fencing import fenced, mark_of
 from rsr.verifiers.judge_reply import Form
-from rsr.verifiers.mcq_options import options_of
 from rsr.verifiers.remote import Asked
 
 if TYPE_CHECKING:

@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from rsr.mathematics import symbolic
+from rsr.mathematics.answer import final_answer
+from rsr.mathematics.compare import equal, is_number, no_number
+from rsr.mathematics.numerals import numerals
+from rsr.mathematics.results import unevaluated
+from rsr.mathematics.text import clean, closing, levelled
 from rsr.types import Reason, Verdict
-from rsr.verifiers import math_symbolic
-from rsr.verifiers.math_answer import final_answer
-from rsr.verifiers.math_compare import equal, is_number, no_number
-from rsr.verifiers.math_numerals import numerals
-from rsr.verifiers.math_results import unevaluated
-from rsr.verifiers.math_text import clean, closing, levelled
 
 _LONGEST = 20_000
 _REMEMBERED = 50_000
@@ -77,7 +77,7 @@ class Math:
 
     def warm(self) -> None:
         """Import the algebra."""
-        math_symbolic.warm()
+        symbolic.warm()
 
     def _quick(self, response: str, answer: Any) -> tuple[Verdict | None, _Pair]:
         golds = _references(answer)
@@ -99,7 +99,7 @@ class Math:
             if known is not None:
                 self._known.move_to_end(pair)
                 return known, pair
-        if given not in golds and any(map(math_symbolic.too_deep, (given, *golds))):
+        if given not in golds and any(map(symbolic.too_deep, (given, *golds))):
             return _too_large(given), pair
         verdicts = [equal(gold, given) for gold in golds]
         if True in verdicts:
@@ -161,10 +161,10 @@ def _kind(golds: tuple[str, ...]) -> str:
 
 def _by_algebra(pair: _Pair) -> Verdict:
     given, golds = pair
-    if any(map(math_symbolic.too_large, (given, *golds))):
+    if any(map(symbolic.too_large, (given, *golds))):
         return _too_large(given)
     try:
-        right = any(equal(gold, given, math_symbolic.same) for gold in golds)
+        right = any(equal(gold, given, symbolic.same) for gold in golds)
     except MemoryError:
         raise
     except Exception as cause:  # sympy raises all kinds, and would so again

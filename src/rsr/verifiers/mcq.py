@@ -1,15 +1,4 @@
-"""`mcq-rlvr`: multiple choice by rule.
-
-    mentions   every place that names an option, by its label or its text     (`mcq_mentions`)
-    stance     what the words before and behind it say          (`mcq_before`, `mcq_behind`, `mcq_stance`)
-    lines      labels that begin lines: an answer, or a list                   (`mcq_lines`)
-    fields     JSON, attributes, boxes to tick                                 (`mcq_fields`)
-    values     what equals an option as mathematics                            (`mcq_values`)
-    prose      what the sentences come to, where nothing above commits         (`mcq_ending`, `mcq_prose`)
-    choice     the last place that the text commits to                         (`mcq_choice`)
-
-A hedge ("A or B"), a shotgun ("ABCD") or an answer that is taken back has no score.
-"""
+"""`mcq-rlvr`: multiple choice by rule; how a response is read is in `rsr.multiple_choice`."""
 
 from __future__ import annotations
 
@@ -21,10 +10,10 @@ from typing import Any
 
 import msgspec
 
+from rsr.multiple_choice.choice import choose
+from rsr.multiple_choice.mentions import Question, prepare
+from rsr.multiple_choice.options import Options, options_of, parse_options, reference_labels
 from rsr.types import Reason, Verdict
-from rsr.verifiers.mcq_choice import choose
-from rsr.verifiers.mcq_mentions import Question, prepare
-from rsr.verifiers.mcq_options import Options, options_of, parse_options, reference_labels
 
 _UNKNOWN = frozenset("ABCDEFGHJ")
 _HEAD, _TAIL = 2_000, 12_000

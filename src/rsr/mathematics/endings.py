@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from itertools import islice
 
-from rsr.verifiers import math_cues as cues
-from rsr.verifiers.math_boxes import BOX, FIELD
+from rsr.mathematics import cues
+from rsr.mathematics.boxes import BOX, FIELD
 
 _PROVED = re.compile(r"(?:\$?\s?\\(?:blacksquare|square|Box|qed)\s?\$?|[∎■□▪◼]|\bQ\.? ?E\.? ?D\.?)\s*\Z")
 _BLANK = re.compile(r"\n(?:[^\S\n]*\n){2,}")

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from msgspec import Struct
 from msgspec.structs import replace
 
-from rsr.verifiers.mcq_labels import WORD, Patterns, Small, family, ordinals, patterns
-from rsr.verifiers.mcq_options import Options, plain
-from rsr.verifiers.mcq_words import WORDS
+from rsr.multiple_choice.labels import WORD, Patterns, Small, family, ordinals, patterns
+from rsr.multiple_choice.options import Options, plain
+from rsr.multiple_choice.words import WORDS
 
 _MOST = 150
 """So many places are looked at from either end of a text."""

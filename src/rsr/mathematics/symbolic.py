@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import Any
 
-from rsr.verifiers.math_points import equal_at_points
+from rsr.mathematics.points import equal_at_points
 
 _LONGEST = 600
 _LARGE = re.compile(

@@ -1,6 +1,6 @@
 """The words by which a response to a mathematics problem gives, denies, corrects or concludes an answer.
 
-Patterns only, in the languages that models answer in; `math_answer` and `math_prose` say what follows from them.
+Patterns only, in the languages that models answer in; `answer` and `prose` say what follows from them.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 whole      a text that is nothing but labels, or one option's text
 firm       the last place that an answer phrase, a box or a marked line commits to
-the rest   values, sentences, what is left                                  (`mcq_values`, `mcq_ending`)
+the rest   values, sentences, what is left                                  (`values`, `ending`)
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from rsr.completions import encodable
-from rsr.verifiers.mcq_behind import After
-from rsr.verifiers.mcq_ending import (
+from rsr.multiple_choice.behind import After
+from rsr.multiple_choice.ending import (
     last_label,
     left_open,
     pointed,
@@ -24,14 +24,14 @@ from rsr.verifiers.mcq_ending import (
     without_aside,
     yes_or_no,
 )
-from rsr.verifiers.mcq_fields import field
-from rsr.verifiers.mcq_lines import Line, begins_list, lines
-from rsr.verifiers.mcq_mentions import Mention, Question, foreign, mentions
-from rsr.verifiers.mcq_options import may_be, plain
-from rsr.verifiers.mcq_plainly import plainly
-from rsr.verifiers.mcq_stance import Read, Stance, read
-from rsr.verifiers.mcq_values import boxes, matching, said
-from rsr.verifiers.mcq_words import Kind
+from rsr.multiple_choice.fields import field
+from rsr.multiple_choice.lines import Line, begins_list, lines
+from rsr.multiple_choice.mentions import Mention, Question, foreign, mentions
+from rsr.multiple_choice.options import may_be, plain
+from rsr.multiple_choice.plainly import plainly
+from rsr.multiple_choice.stance import Read, Stance, read
+from rsr.multiple_choice.values import boxes, matching, said
+from rsr.multiple_choice.words import Kind
 
 _NEAR = 40
 

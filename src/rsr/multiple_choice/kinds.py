@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rsr.verifiers.mcq_words import EAST_BEFORE, PAIRS, WORDS, Kind
+from rsr.multiple_choice.words import EAST_BEFORE, PAIRS, WORDS, Kind
 
 _PUNCTUATION = r"\s!-&(-/:-@\[-`{-~«»“”„‘‹›「」『』【】《》।。、…–—→⇒➡👉⟹➜➔∴✅✓✔☑❌✗✘✖✕☐"
 TOKEN = re.compile(

@@ -9,12 +9,11 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from rsr.verifiers import math_cues as cues
-from rsr.verifiers import math_said as said
-from rsr.verifiers.math_candidates import BOLD, FEW, FORMULA, SPELLED, Candidate, candidates, with_unit
-from rsr.verifiers.math_numbers import exact
-from rsr.verifiers.math_results import NUMBER, last_sum, result_in, speaks_of_sum
-from rsr.verifiers.math_sentences import explains, hypothetical, is_remark, sentences_of
+from rsr.mathematics import cues, said
+from rsr.mathematics.candidates import BOLD, FEW, FORMULA, SPELLED, Candidate, candidates, with_unit
+from rsr.mathematics.numbers import exact
+from rsr.mathematics.results import NUMBER, last_sum, result_in, speaks_of_sum
+from rsr.mathematics.sentences import explains, hypothetical, is_remark, sentences_of
 
 _JOINT = re.compile(
     r"[\s$]*(?:,|;|,?\s?(?:and|or)(?: in)?|und|lub|oppure|ou|oder|nebo|eller|veya|atau|или|et|y|e|和|&)[\s$]*"

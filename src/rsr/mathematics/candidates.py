@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from rsr.verifiers.math_numbers import exact
-from rsr.verifiers.math_results import NUMBER
-from rsr.verifiers.math_units import DATE, compound
-from rsr.verifiers.math_units import unit as unit_of
+from rsr.mathematics.numbers import exact
+from rsr.mathematics.results import NUMBER
+from rsr.mathematics.units import DATE, compound
+from rsr.mathematics.units import unit as unit_of
 
 FORMULA = re.compile(
     r"\$\$([^$]{1,2000}?)\$\$|\\\[(.{1,2000}?)\\\]|\\\((.{1,2000}?)\\\)"

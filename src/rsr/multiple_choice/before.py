@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from rsr.verifiers.mcq_kinds import EAST, ENDS, QUOTES, TOKEN, kind_of
-from rsr.verifiers.mcq_words import CONNECTS, Kind
+from rsr.multiple_choice.kinds import EAST, ENDS, QUOTES, TOKEN, kind_of
+from rsr.multiple_choice.words import CONNECTS, Kind
 
 _FAR = 160
 _SENTENCE_ENDS = (". ", "\n", "? ", "! ", "; ")

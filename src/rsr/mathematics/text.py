@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import NamedTuple
 
-from rsr.verifiers.math_units import unit as unit_of
+from rsr.mathematics.units import unit as unit_of
 
 
 class Expression(NamedTuple):

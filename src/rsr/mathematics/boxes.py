@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rsr.verifiers.math_text import closing
+from rsr.mathematics.text import closing
 
 BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}(?=[{\d\w\\])|<\|begin_of_box\|>")
 _JOINT = re.compile(

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rsr.verifiers.mcq_behind import After
-from rsr.verifiers.mcq_clauses import Named
-from rsr.verifiers.mcq_mentions import Mention, Question
-from rsr.verifiers.mcq_paraphrase import paraphrases
-from rsr.verifiers.mcq_prose import concluding
-from rsr.verifiers.mcq_stance import Read, Stance
-from rsr.verifiers.mcq_values import values
-from rsr.verifiers.mcq_words import Kind
+from rsr.multiple_choice.behind import After
+from rsr.multiple_choice.clauses import Named
+from rsr.multiple_choice.mentions import Mention, Question
+from rsr.multiple_choice.paraphrase import paraphrases
+from rsr.multiple_choice.prose import concluding
+from rsr.multiple_choice.stance import Read, Stance
+from rsr.multiple_choice.values import values
+from rsr.multiple_choice.words import Kind
 
 
 def under_label(text: str, reads: Sequence[Read], mention: Mention) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from rsr.verifiers.math_candidates import SPELLED, spelled
+from rsr.mathematics.candidates import SPELLED, spelled
 
 _MARKED = re.compile(r"(?<![\w.,'’])[1-9]\d{0,2}(?:(?:_\d{3})+|(?:['’]\d{3})+)(?![\w'’])")
 _DOTTED = re.compile(r"(?<![\w.,])[1-9]\d{0,2}(?:\.\d{3})+(?![\w{]|[.,]\d{3}|\.\d|[.…]{2}|\\(?:over|dot|ld))")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from rsr.verifiers import math_cues as cues
-from rsr.verifiers.math_candidates import FORMULA
-from rsr.verifiers.math_text import closing
+from rsr.mathematics import cues
+from rsr.mathematics.candidates import FORMULA
+from rsr.mathematics.text import closing
 
 _SENTENCES = re.compile(
     r"(?<=[.!?。！？])(?=\s|[A-Z\u4e00-\u9fff])(?<!\b[A-Zv]\.)(?<!\bvs\.)(?<!\bapprox\.)(?<!\b[ap]\.m\.(?=\s[a-z]))"

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from rsr.verifiers.math_results import NUMBER
-from rsr.verifiers.math_units import unit as unit_of
+from rsr.mathematics.results import NUMBER
+from rsr.mathematics.units import unit as unit_of
 
 _PREMISE = re.compile(r"\A[\s*_#>-]*(?:since|if|when|as|because|suppose|assume|let|note|given|where|while)\b", re.I)
 _END = r"(?=[\s*_$]*(?:[.!:;]|,?\s(?:since|because|as|for|so it)\b|,\s(?:i\.e|that is|meaning|with)|\Z))"

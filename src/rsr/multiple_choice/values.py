@@ -9,12 +9,12 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from rsr.verifiers.math_compare import equal
-from rsr.verifiers.math_points import equal_at_points
-from rsr.verifiers.math_text import clean, closing
-from rsr.verifiers.math_units import same_unit
-from rsr.verifiers.mcq_mentions import Question
-from rsr.verifiers.mcq_options import plain
+from rsr.mathematics.compare import equal
+from rsr.mathematics.points import equal_at_points
+from rsr.mathematics.text import clean, closing
+from rsr.mathematics.units import same_unit
+from rsr.multiple_choice.mentions import Question
+from rsr.multiple_choice.options import plain
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}\{")
 _SAID = re.compile(

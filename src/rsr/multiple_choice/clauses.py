@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rsr.verifiers.mcq_prose_words import ASIDE, AWAY, BEHIND_BAD, BUT, CUES, LINKS, MODAL, NO, SAYING, UNSURE
-from rsr.verifiers.mcq_words import WORDS, Kind
+from rsr.multiple_choice.prose_words import ASIDE, AWAY, BEHIND_BAD, BUT, CUES, LINKS, MODAL, NO, SAYING, UNSURE
+from rsr.multiple_choice.words import WORDS, Kind
 
 NAME = "<>"
 """Stands for what names an option, among the words of its sentence."""

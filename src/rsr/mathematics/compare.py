@@ -9,10 +9,10 @@ import re
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 
-from rsr.verifiers import math_parts
-from rsr.verifiers.math_numbers import exact
-from rsr.verifiers.math_text import Expression, clean, parsed
-from rsr.verifiers.math_units import compound_amounts, same_date, same_time, same_unit
+from rsr.mathematics import parts as structure
+from rsr.mathematics.numbers import exact
+from rsr.mathematics.text import Expression, clean, parsed
+from rsr.mathematics.units import compound_amounts, same_date, same_time, same_unit
 
 Equal = Callable[[str, str], bool | None]
 
@@ -90,7 +90,7 @@ def _other_reading(gold: str, given: str) -> tuple[str, str] | None:
     changed = False
     texts = []
     for text, partner in ((gold, given), (given, gold)):
-        new = math_parts.plainer(text, partner)
+        new = structure.plainer(text, partner)
         label = _LABELLED.fullmatch(text)
         if label and not _LABELLED.fullmatch(partner):
             letter, rest = label[1] or label[3] or label[4], label[2] or label[5]
@@ -120,7 +120,7 @@ def no_number(text: str) -> bool:
     """Whether a cleaned text is words that give no value: `awesome`, `half of 20`; not `undefined`, `x + 1`."""
     if not _WORD.search(text) or _WORDS_OF_MATHEMATICS.search(text):
         return False
-    return not any(is_number(part) for part in (text, *math_parts.parts_of(text)[1]))
+    return not any(is_number(part) for part in (text, *structure.parts_of(text)[1]))
 
 
 def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> bool | None:
@@ -144,7 +144,7 @@ def _same_body(one: Expression, other: Expression, algebra: Equal | None) -> boo
     sets = [_NAMED_SETS.get(_bare(body).casefold()) for body in bodies]
     if sets[0] or sets[1]:
         return sets[0] == sets[1]
-    for plain in (math_parts.remainders, _words, math_parts.residues, math_parts.bases, math_parts.ratios):
+    for plain in (structure.remainders, _words, structure.residues, structure.bases, structure.ratios):
         verdict = plain(*bodies)
         if verdict is not None:
             return verdict
@@ -225,7 +225,7 @@ def _last_side(text: str) -> str | None:
         at < 1
         or text[at - 1] in "<>!"
         or text.count("{", 0, at) != text.count("}", 0, at)
-        or len(math_parts.parts_of(text)[1]) > 1
+        or len(structure.parts_of(text)[1]) > 1
     ):
         return None
     if _is_equation(text):
@@ -259,7 +259,7 @@ def _words(gold: str, given: str) -> bool | None:
     if plain[0] and len(first) > 3 and not _is_product(first):
         return False if exact(given) is not None else None
     if len(re.findall(r"(?<![\\a-zA-Z])(?<!n\{)(?<!d\{)[a-zA-Z]{3,}", _TEXT.sub("", given))) >= 3:
-        if all(map(is_number, math_parts.parts_of(given)[1])):
+        if all(map(is_number, structure.parts_of(given)[1])):
             return None
         return False  # a sentence
     return None
@@ -289,11 +289,11 @@ def _folded(text: str) -> str:
 
 def _intervals(gold: str, given: str, algebra: Equal | None) -> bool | None:
     """Inequalities in one letter, as intervals: against each other, or against an interval."""
-    first, second = math_parts.interval(gold), math_parts.interval(given)
+    first, second = structure.interval(gold), structure.interval(given)
     if first and second:
         return first[0] == second[0] and equal(first[1], second[1], algebra)
     one, other = first[1] if first else gold, second[1] if second else given
-    kinds = [math_parts.parts_of(text)[0] for text in (one, other)]
+    kinds = [structure.parts_of(text)[0] for text in (one, other)]
     if (first or second) and all(
         kind in ("()", "[]", "(]", "[)") or "\\cup" in text for kind, text in zip(kinds, (one, other), strict=True)
     ):
@@ -310,15 +310,15 @@ def _plus_minus(gold: str, given: str, algebra: Equal | None) -> bool | None:
 def _signs(text: str) -> list[str]:
     if "\\pm" in text:
         return [clean(text.replace("\\pm", sign)) for sign in ("+", "-")]
-    return math_parts.parts_of(text)[1]
+    return structure.parts_of(text)[1]
 
 
 def _matrices(gold: str, given: str, algebra: Equal | None) -> bool | None:
-    first, second = math_parts.cells(math_parts.nested(gold)), math_parts.cells(math_parts.nested(given))
+    first, second = structure.cells(structure.nested(gold)), structure.cells(structure.nested(given))
     if first is None and second is None:
         return None
     if first is None or second is None:  # a vector may be written as a tuple
-        cells, (kind, parts) = (first, math_parts.parts_of(given)) if first else (second, math_parts.parts_of(gold))
+        cells, (kind, parts) = (first, structure.parts_of(given)) if first else (second, structure.parts_of(gold))
         if not kind or cells is None or 1 not in (len(cells), len(cells[0])):
             return None
         return _ordered([cell for row in cells for cell in row], parts, algebra)
@@ -329,13 +329,13 @@ def _matrices(gold: str, given: str, algebra: Equal | None) -> bool | None:
 
 def _collections(gold: str, given: str, algebra: Equal | None) -> bool | None:
     """Tuples, intervals, sets and plain lists, part by part; unions in any order."""
-    unions = [math_parts.union(text) for text in (gold, given)]
+    unions = [structure.union(text) for text in (gold, given)]
     if "\\cup" in gold + given and all(len(union) > 1 for union in unions):
         return _unordered(unions[0], unions[1], algebra)
-    gold, given = math_parts.named_parts(gold, given)
-    (kind, first), (other, second) = math_parts.parts_of(gold), math_parts.parts_of(given)
+    gold, given = structure.named_parts(gold, given)
+    (kind, first), (other, second) = structure.parts_of(gold), structure.parts_of(given)
     distinct = [
-        math_parts.distinct(parts) if not brackets else parts for brackets, parts in ((kind, first), (other, second))
+        structure.distinct(parts) if not brackets else parts for brackets, parts in ((kind, first), (other, second))
     ]
     twice = [len(parts) for parts in distinct] == [1, 1] and len(first) + len(second) > 2
     if twice and (_COMMA_DECIMAL.fullmatch(gold) or _COMMA_DECIMAL.fullmatch(given)):
@@ -355,8 +355,8 @@ def _collections(gold: str, given: str, algebra: Equal | None) -> bool | None:
             "\\pm" in gold + given
             or "\\cup" in gold + given
             or "\\in" in gold + given
-            or math_parts.is_relation(gold)
-            or math_parts.is_relation(given)
+            or structure.is_relation(gold)
+            or structure.is_relation(given)
         ):
             return None
         return False

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from enum import Enum
 
-from rsr.verifiers.mcq_kinds import ENDS, QUOTES, TOKEN, depends, kind_of
-from rsr.verifiers.mcq_words import EAST_BEHIND, NAMES, WORDS, Kind
+from rsr.multiple_choice.kinds import ENDS, QUOTES, TOKEN, depends, kind_of
+from rsr.multiple_choice.words import EAST_BEHIND, NAMES, WORDS, Kind
 
 _NO, _GOOD, _LINK = Kind.NO, Kind.GOOD, Kind.LINK
 _PARTLY = frozenset(("at", "in", "under", "when", "for", "if", "only", "until"))

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import re
 
-from rsr.verifiers.mcq_mentions import Question
-from rsr.verifiers.mcq_words import WORDS, Kind
+from rsr.multiple_choice.mentions import Question
+from rsr.multiple_choice.words import WORDS, Kind
 
 _LAST, _SENTENCE = 160, 300
 _NEAR = 42

@@ -7,10 +7,10 @@ from enum import IntEnum
 
 from msgspec import Struct
 
-from rsr.verifiers.mcq_before import Before, before
-from rsr.verifiers.mcq_behind import After, after
-from rsr.verifiers.mcq_mentions import Mention
-from rsr.verifiers.mcq_words import Kind
+from rsr.multiple_choice.before import Before, before
+from rsr.multiple_choice.behind import After, after
+from rsr.multiple_choice.mentions import Mention
+from rsr.multiple_choice.words import Kind
 
 
 class Stance(IntEnum):

@@ -9,9 +9,9 @@ import re
 from fractions import Fraction
 from typing import Any
 
-from rsr.verifiers.math_numbers import exact
-from rsr.verifiers.math_text import closing, parsed
-from rsr.verifiers.math_units import unit as unit_of
+from rsr.mathematics.numbers import exact
+from rsr.mathematics.text import closing, parsed
+from rsr.mathematics.units import unit as unit_of
 
 _MATRIX = re.compile(r"\\begin\s?\{((?:[pbvBV]|small)?matrix|array|cases)\}(?:\{[clr| ]+\})?(.*)\\end\s?\{\1\}", re.S)
 _BASE = re.compile(r"\(?([0-9A-Fa-f]+)\)?\s?_\s?(?:\{\s?(?:\\text\s?\{)?\s?)?(\d{1,2}|two|eight|ten|sixteen)\b[\s}]*")

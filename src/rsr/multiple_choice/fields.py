@@ -10,8 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rsr.verifiers.mcq_mentions import Question
-from rsr.verifiers.mcq_options import plain
+from rsr.multiple_choice.mentions import Question
+from rsr.multiple_choice.options import plain
 
 _WANTED = (
     "answer",

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from rsr.verifiers.mcq_labels import family
+from rsr.multiple_choice.labels import family
 
 Options = dict[str, str]
 

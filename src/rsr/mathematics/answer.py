@@ -1,7 +1,7 @@
 """Where a response to a mathematics problem gives its answer.
 
 In this order: the last box (with those joined to it); a field or `####`; the last answer phrase; a response that is
-nothing but an expression; else the last sentence that concludes (`math_prose`). What is denied or corrected later
+nothing but an expression; else the last sentence that concludes (`prose`). What is denied or corrected later
 doesn't count.
 """
 
@@ -10,16 +10,15 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
-from rsr.verifiers import math_cues as cues
-from rsr.verifiers import math_said as said
-from rsr.verifiers.math_boxes import MATHEMATICAL, boxed, field, undecided
-from rsr.verifiers.math_candidates import BOLD, FORMULA, SPELLED, bulleted, formula_of, spelled, with_unit
-from rsr.verifiers.math_endings import cut_off, first_turn, without_trivia
-from rsr.verifiers.math_parts import parts_by_letter
-from rsr.verifiers.math_prose import first_value, last_value, value_before
-from rsr.verifiers.math_results import NUMBER, result_at, which_is
-from rsr.verifiers.math_text import levelled
-from rsr.verifiers.math_units import unit as unit_of
+from rsr.mathematics import cues, said
+from rsr.mathematics.boxes import MATHEMATICAL, boxed, field, undecided
+from rsr.mathematics.candidates import BOLD, FORMULA, SPELLED, bulleted, formula_of, spelled, with_unit
+from rsr.mathematics.endings import cut_off, first_turn, without_trivia
+from rsr.mathematics.parts import parts_by_letter
+from rsr.mathematics.prose import first_value, last_value, value_before
+from rsr.mathematics.results import NUMBER, result_at, which_is
+from rsr.mathematics.text import levelled
+from rsr.mathematics.units import unit as unit_of
 
 
 class Answer(NamedTuple):

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rsr.verifiers.mcq_behind import After
-from rsr.verifiers.mcq_mentions import SAYS, Question
-from rsr.verifiers.mcq_stance import Read, Stance
-from rsr.verifiers.mcq_words import WORDS, Kind
+from rsr.multiple_choice.behind import After
+from rsr.multiple_choice.mentions import SAYS, Question
+from rsr.multiple_choice.stance import Read, Stance
+from rsr.multiple_choice.words import WORDS, Kind
 
 
 class Line(NamedTuple):

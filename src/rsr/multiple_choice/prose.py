@@ -13,9 +13,9 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rsr.verifiers.mcq_clauses import NAME, Named, polarity_of
-from rsr.verifiers.mcq_prose_words import CUES
-from rsr.verifiers.mcq_words import WORDS, Kind
+from rsr.multiple_choice.clauses import NAME, Named, polarity_of
+from rsr.multiple_choice.prose_words import CUES
+from rsr.multiple_choice.words import WORDS, Kind
 
 
 class Sentence(NamedTuple):
