@@ -126,7 +126,7 @@ def _committed(
     return chosen, reads, rows
 
 
-_WAVERS = re.compile(r"\b(?:wait|hmm+|hold on|let me (?:re|check))")
+_WAVERS = re.compile(r"\b(?:wait|hmm+|hold on|let me (?:re|check)|however|but)\b")
 _SO_THEN = re.compile(
     r"(?:[.!?:\n][\s*]{1,3}|, and )(?:(?:hmm+,? |no,? )?wait|actually|no,|hmm|edit|sorry|oops|correction"
     r"|in other words|for (?:this|that|these|those) reasons?|so|thus|therefore|hence"
@@ -312,6 +312,10 @@ _BACK = re.compile(
     r"|not it|error)\b"
     r"|\bi (?:really |still )?(?:can't|cannot) (?:really |quite )?(?:tell|decide|determine|say)\b[^.\n]{0,50}\bwhich\b"
     r"|\bi (?:take (?:that|it) back|made an? (?:mistake|error))\b|(?:不对|错了)[,。!]"
+    r"|\b(?:let me start over|i need to rethink|or so i thought|on reflection|please ignore|disregard (?:this"
+    r"|that|the above)"
+    r"|that can['’]?t be right|the opposite direction|i['’]d better not|one must think further|does the same apply"
+    r"|i misread|i was wrong)\b"
 )
 
 

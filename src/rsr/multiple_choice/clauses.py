@@ -86,7 +86,8 @@ class _Clause:
         if word == "so" and following in _TO_BE:
             self.unsure = True  # "and so is the other"
         elif word not in _NO_CUES:
-            self.cue = self.cue or word in CUES or bool(WORDS.get(word, 0) & _CONCLUDING)
+            chosen = word in _TAKES and last in _FIRST_PERSON
+            self.cue = self.cue or chosen or word in CUES or bool(WORDS.get(word, 0) & _CONCLUDING)
 
     def _mark(self, mark: str, following: str, place: int) -> None:
         self.no = self.no and mark == "," and following in ("or", "nor", "and", NAME)
@@ -123,6 +124,8 @@ class _Clause:
             self._since = _SAID if word in SAYING else _OTHER
 
 
+_TAKES = frozenset(("take", "pick", "put"))
+_FIRST_PERSON = frozenset(("i", "i'd", "i'll", "we", "we'd", "so"))
 _CLAUSE_MARKS = frozenset((*",;:()—–", "-"))
 _AWAY, _SAID, _OTHER = "away", "said", "other"
 _TO_BE = frozenset(("is", "are", "was", "were", "does", "do"))

@@ -26,7 +26,9 @@ _WANTED = (
     "letter",
     "result",
 )
+_EXACT = ("final_answer", "revised_answer", "answer", "final", "choice", "selected", "chosen")
 _OTHER = re.compile(
+    r"student|user|initial|previous|first|old|eliminat|least|type|example|format|"
     r"reject|alternativ|runner|second|wrong|distract|why|reason|explan|confid|considered|options\b|choices\b"
 )
 _ATTRIBUTE = re.compile(
@@ -68,7 +70,10 @@ def _objects(text: str) -> Iterator[Any]:
 
 def _given(question: Question, fields: Mapping[str, Any], depth: int) -> frozenset[str]:
     """The label in the first field that is named like an answer."""
-    named = [(str(key).lower(), value) for key, value in fields.items()]
+    named = [(str(key).lower().replace(" ", "_").replace("-", "_"), value) for key, value in fields.items()]
+    for wanted in _EXACT:
+        if wanted in dict(named) and not isinstance(dict(named)[wanted], Mapping):
+            return _labels(question, dict(named)[wanted])
     for wanted in _WANTED:
         for key, value in named:
             if wanted not in key or _OTHER.search(key):

@@ -19,6 +19,7 @@ _LITTLE_WORDS = """
 """
 _LITTLE = frozenset(_LITTLE_WORDS.split())
 _FORMULA = re.compile(r"[=+^\\<>{}]|\w/\w")
+_DIGIT_AND_WORD = re.compile(r"\d\W{0,3}[^\W\d_]|[^\W\d_]\W{0,3}\d")
 _SHARE = 0.5
 _MANY = 2_000
 
@@ -58,7 +59,7 @@ def wordings(options: tuple[tuple[str, str], ...]) -> tuple[Wording, ...]:
     found = []
     for label, text in options:
         own = stems[label]
-        if _FORMULA.search(text):
+        if _FORMULA.search(text) or _DIGIT_AND_WORD.search(text):
             continue
         numbers = not any(word.isalpha() for word in own)
         if numbers and len(own) < 2:

@@ -63,15 +63,18 @@ def concluding(labels: frozenset[str], text: str, lower: str, named: Sequence[Na
     holding = [one for one in found if one.held]
     cut = text[-1:] in (",", ";", ":") or (text[-1:].isalnum() and not _SIGNED.search(text))
     if cut and len(text) < _SHORT and len(holding) > 1 and holding[-1].end == len(text) and not holding[-1].says:
-        first = holding[0]
-        said = first.concludes and len(first.held) == 1 and text[first.end - 1] in ".!"
-        return first.held if said else frozenset()
+        begun = holding[0]
+        said = begun.concludes and len(begun.held) == 1 and text[begun.end - 1] in ".!"
+        return begun.held if said else frozenset()
     if not holding or (cut and not (holding[-1].says and holding[-1].end == len(text) and text[-1].isalnum())):
         return frozenset()  # it names none, or was cut off
     last = holding[-1]
     concluded = frozenset().union(*(one.held for one in holding if one.concludes))
     if len(concluded) > 2 and concluded >= labels:
         return frozenset()  # each of them is called the answer
+    first = next((one for one in holding if one.concludes and len(one.held) == 1 and one.start < _LEAD), None)
+    if not last.marked and _turned_away(lower, last.end, found):
+        return first.held if first and first is not last else frozenset()
     if last.open or (not last.concludes and not last.marked and found[-1].open):
         return frozenset()
     choice = last.marked if len(last.marked) == 1 and not several else last.held
@@ -93,7 +96,37 @@ def concluding(labels: frozenset[str], text: str, lower: str, named: Sequence[Na
     stated = frozenset().union(*(one.held for one in holding if one.plain and not _ITEM.match(text, one.start)))
     if not last.plain and len(stated) == 1:
         return stated  # "The reddish metal is copper; aluminium is used overhead."
+    final = final and len(text) - last.end < _SHORTEST
     return choice if final and last.ends and (others or denied - choice) else frozenset()
+
+
+_AWAY = re.compile(
+    r"(?:\A|[.!?\n][\s*_)\"”]{0,4})(?:but|however|yet|now|still|then again)\b|\b(?:reconsider|wait|hang on"
+    r"|start over|not quite)\b"
+    r"|\b(?:that|this)(?:(?:['’]s| is) (?:\w+ ){0,3}(?:misconception|misunderstanding|mistake|tempting|trap"
+    r"|wrong|not|only|what)"
+    r"| isn['’]t)\b|\bisn['’]t how\b|\b(?:the )?question (?:asks|doesn|does not|wants)\b"
+    r"|\bwe (?:now )?(?:still )?need\b"
+    r"|\bdepends\b|\?\s*\Z"
+)
+_OFFERS = re.compile(
+    r"(?:\A|[.!?\n])[^.!?\n]{0,30}\b(?:do you want|would you like|(?:is|was) there anything|can i|shall i"
+    r"|should i|any (?:\w+ )?questions"
+    r"|did that|does that|isn['’]t it|let me know)\b[^.!?\n]*[?.!]\s*\Z"
+)
+
+
+def _turned_away(lower: str, end: int, found: Sequence[Sentence]) -> bool:
+    """Whether what follows the last option turns away from it without naming another."""
+    tail = lower[end:]
+    for one in found:
+        if one.start >= end and one.denied:
+            tail = tail.replace(lower[one.start : one.end], ".")
+    tail = _OFFERS.sub(".", tail)
+    return len(tail) > _SHORTEST and _AWAY.search(tail) is not None
+
+
+_SHORTEST = 15
 
 
 def sentences(text: str, lower: str, named: Sequence[Named], several: bool) -> list[Sentence]:
@@ -319,7 +352,9 @@ def _stands_alone(lower: str, one: Named) -> bool:
     if word is None or not word[-1].isascii():
         return True
     bracketed = lower[one.start - 1 : one.start] in ("(", "*", "[")
-    return (word in WORDS or word in CUES or word == "down") and (bracketed or word not in _NO_LABELS_BEHIND)
+    return (word in WORDS or word in CUES or word in ("down", "take", "put", "pick")) and (
+        bracketed or word not in _NO_LABELS_BEHIND
+    )
 
 
 _LABELS = Kind.LABEL | Kind.NOUN

@@ -35,18 +35,18 @@ _LISTS = {
         believe find know mean say see suggest think
     """,
     "BEHIND_BAD": """
-        aren't can't cannot could didn't doesn't don't earlier eliminated errada excluded fail failed fails falsch
-        false fausse impossible incorrect incorrecta invalid irrelevant isn't lacks later may might neither never
-        not only out ruled sbagliata second too unlikely wasn't won't would wouldn't wrong неверно
+        aren't can't cannot close could didn't doesn't don't earlier eliminated errada excluded fail failed fails
+        falsch false fausse impossible incorrect incorrecta invalid irrelevant isn't lacks later may might mind
+        misconception neither never not only out popular ruled sbagliata tempting too unlikely wasn't won't would
+        wouldn't wrong неверно
     """,
     "CUES": """
         accordingly ainsi alors also altogether amounts answer asked assim best bleibt called caused choose comes
         conclude concluded conclusion consequently correct corrected daarom daher damit described describes deshalb
-        dolayısıyla donc dunque dus entonces equals ergo final finally fit fits folglich hence jadi known leaves
-        leaving left logo luego makes match matches must needed overall perciò pick portanto prints put putting
-        qualifies quindi reason reasons remaining remains reste result select settle settling so stay summary
-        summing survives take therefore thus tick together totals vậy want wanted więc zatem значит итак поэтому
-        следовательно
+        dolayısıyla donc dunque dus entonces equals ergo final fit fits folglich hence jadi known leaves leaving
+        left logo luego makes match matches must needed overall perciò portanto prints putting qualifies quindi
+        reason reasons remaining remains reste result select settle settling so stay summary summing survives
+        therefore thus tick together totals vậy want wanted więc zatem значит итак поэтому следовательно
     """,
 }
 

@@ -18,8 +18,11 @@ from rsr.multiple_choice.options import plain
 
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}\{")
 _SAID = re.compile(
-    r"\b(?:answer|result|value|solution|total|sum|probability)\b[^.\n:=]{0,40}?(?:\bis\b|\bequals\b|[:=])\s{0,3}", re.I
+    r"\b(?:(?P<asked>answer|result)|value|solution|total|sum|probability)\b[^.\n:=]{0,40}?(?:\bis\b|\bequals\b|[:=])"
+    r"\s{0,3}",
+    re.I,
 )
+_GOES_ON = re.compile(r"[^\W\d_]{3}")
 _RESULT = re.compile(r"(?:[=≈]|\b(?:is|are|equals|gives)\b)\s{0,3}([^=≈\n]{1,80})\Z")
 _MATHS = re.compile(r"[\d\\√^]")
 _LONGEST = 160
@@ -85,6 +88,8 @@ def said(question: Question, text: str) -> tuple[int, frozenset[str], bool] | No
     tail = text[-400:].rstrip(" \n.*$")
     for match in reversed(list(_SAID.finditer(tail))):
         given = re.split(r"\n|(?:\.|,)\s|\.\Z", tail[match.end() :])[0]
+        if not match["asked"] and _GOES_ON.search(tail, match.end() + len(given)):
+            break  # "The sum is 12, and there are two of them."
         labels = matching(question, given)
         return (len(text) - len(tail) + match.end(), labels, True) if labels else None
     line = re.split(r"\n|[.!?]\s", tail)[-1]
