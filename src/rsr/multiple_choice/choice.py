@@ -24,7 +24,7 @@ from rsr.multiple_choice.ending import (
     without_aside,
     yes_or_no,
 )
-from rsr.multiple_choice.fields import field
+from rsr.multiple_choice.fields import field, is_object
 from rsr.multiple_choice.lines import Line, begins_list, lines
 from rsr.multiple_choice.mentions import Mention, Question, foreign, mentions
 from rsr.multiple_choice.options import may_be, plain
@@ -43,7 +43,7 @@ def choose(question: Question, text: str) -> frozenset[str]:
         return first
     if not question.several and (label := plainly(question, text, lower)):
         return label
-    if text[-1:] in _FIELD_ENDS and (given := field(question, text)):
+    if text[-1:] in _FIELD_ENDS and ((given := field(question, text)) or is_object(text)):
         return given
     if len(text) <= _WHOLE and (whole := _whole(question, text, lower)) is not None:
         return whole
@@ -251,7 +251,9 @@ def _firm(
         mention = one.mention
         if one.stance is not _FIRM or (boxed and any(box[0] <= mention.start < box[1] for box in boxed)):
             continue
-        if _all_but_one(question, one) or (one.after is After.GOOD and _mixed(text, mention.start)):
+        if _others_words(text, mention.start) or _all_but_one(question, one):
+            continue
+        if one.after is After.GOOD and _mixed(text, mention.start):
             continue
         hedged = mention.either or mention.clash or (len(mention.labels) > 1 and not question.several)
         hedged = hedged or (mention.text and under_label(text, reads, mention))
@@ -266,6 +268,23 @@ def _firm(
         found.append(_Firm((mention.start, mention.end, mention.labels, hedged, corrects)))
     found += [_Firm((row.start, row.end, row.labels, row.hedged, True)) for row in rows if row.firm]
     return sorted(found) if len(found) > 1 else found
+
+
+def _others_words(text: str, at: int) -> bool:
+    """Whether a sentence says before a place that it is somebody else's answer."""
+    begin = max(text.rfind(mark, 0, at) for mark in (". ", "\n", "? ", "! ", "; ", " but ")) + 1
+    some = any(text.find(word, begin, at) >= 0 for word in _SAY)
+    return some and _OTHERS_SAY.search(text, begin, at) is not None
+
+
+_SAY = ("say", "reason", "key", "text", "laim", "wrote", "answered", "chose", "picked")
+_OTHERS_SAY = re.compile(
+    r"\b(?:you|your (?:\w+ )?(?:friend|classmate|teacher|student|message)(?:['’]s)?|(?:the |many "
+    r"|some )?(?:students?|people|text|passage|book"
+    r"|user|answer key|textbook))\b[^.\n]{0,20} (?:sa(?:y|ys|id)|claim(?:s|ed)?|wrote|answered|chose|picked"
+    r"|reasoning|goes)\b"
+    r"|\b[Aa]ccording to (?:the )?(?:answer )?key\b"
+)
 
 
 def _all_but_one(question: Question, one: Read) -> bool:

@@ -37,19 +37,19 @@ _LONG = 25
 """Characters of an option's text that is no aside, whatever stands before it."""
 
 
-def polarity_of(lower: str, words: Sequence[tuple[int, str]], one: Named) -> tuple[int, bool]:
-    """1: held, 0: only mentioned, -1: denied; and whether words before it conclude."""
+def polarity_of(lower: str, words: Sequence[tuple[int, str]], one: Named) -> tuple[int, bool, bool]:
+    """1: held, 0: only mentioned, -1: denied; whether words before it conclude; whether it follows from others."""
     if one.denied:
-        return -1, False
+        return -1, False, False
     clause = _Clause(words[0][1] if words else "", one)
     for at, (place, word) in enumerate(words):
         if place >= one.start:
             break
         clause.read(words[at - 1][1] if at else "", word, words[at + 1][1] if at + 1 < len(words) else "", place)
     if clause.no or _EAST_NOT.search(lower, max(0, one.start - 6), one.start) or _denied_behind(words, one):
-        return -1, clause.cue
+        return -1, clause.cue, clause.so
     aside = clause.aside and one.end - one.start < _LONG
-    return (0 if clause.unsure or aside or clause.modal else 1), clause.cue
+    return (0 if clause.unsure or aside or clause.modal else 1), clause.cue, clause.so
 
 
 class _Clause:
@@ -61,7 +61,7 @@ class _Clause:
     """
 
     def __init__(self, first: str, one: Named) -> None:
-        self.no = self.aside = self.modal = self.cue = False
+        self.no = self.aside = self.modal = self.cue = self.so = False
         self.unsure = one.doubtful
         self._first, self._one = first, one
         self._since = (
@@ -87,7 +87,10 @@ class _Clause:
             self.unsure = True  # "and so is the other"
         elif word not in _NO_CUES:
             chosen = word in _TAKES and last in _FIRST_PERSON
-            self.cue = self.cue or chosen or word in CUES or bool(WORDS.get(word, 0) & _CONCLUDING)
+            self.so = self.so or word in _SO
+            self.cue = (
+                self.cue or chosen or (word not in _SO and (word in CUES or bool(WORDS.get(word, 0) & _CONCLUDING)))
+            )
 
     def _mark(self, mark: str, following: str, place: int) -> None:
         self.no = self.no and mark == "," and following in ("or", "nor", "and", NAME)
@@ -124,6 +127,7 @@ class _Clause:
             self._since = _SAID if word in SAYING else _OTHER
 
 
+_SO = frozenset(("so", "gives", "get", "we", "i.e", "giving", "obtain"))
 _TAKES = frozenset(("take", "pick", "put"))
 _FIRST_PERSON = frozenset(("i", "i'd", "i'll", "we", "we'd", "so"))
 _CLAUSE_MARKS = frozenset((*",;:()—–", "-"))
@@ -131,7 +135,12 @@ _AWAY, _SAID, _OTHER = "away", "said", "other"
 _TO_BE = frozenset(("is", "are", "was", "were", "does", "do"))
 _NO_CUES = frozenset(("it", "it's", "went"))
 _SEEMS = frozenset(("seem", "seems", "appear", "look", "think", "say"))
-_UNSURE_PAIRS = frozenset((("was", "going"), ("at", "first"), ("second", "best"), ("second", "most")))
+_UNSURE_PAIRS = frozenset(
+    (
+        *(("was", "going"), ("at", "first"), ("second", "best"), ("second", "most")),
+        *(("other", "hand"), ("in", "contrast"), ("by", "contrast")),
+    )
+)
 
 
 def _denied_behind(words: Sequence[tuple[int, str]], one: Named) -> bool:

@@ -26,10 +26,13 @@ _WANTED = (
     "letter",
     "result",
 )
-_EXACT = ("final_answer", "revised_answer", "answer", "final", "choice", "selected", "chosen")
+_EXACT = (
+    *("final_answer", "correct_answer", "correct_option", "revised_answer"),
+    *("answer", "answers", "final", "choice", "selected", "chosen", "correct"),
+)
 _OTHER = re.compile(
     r"student|user|initial|previous|first|old|eliminat|least|type|example|format|"
-    r"reject|alternativ|runner|second|wrong|distract|why|reason|explan|confid|considered|options\b|choices\b"
+    r"reject|alternativ|runner|second|wrong|distract|why|reason|explan|confid|considered"
 )
 _ATTRIBUTE = re.compile(
     r"<(?:answer|choice|option|selected|response)\s[^<>]{0,60}?\b(?:id|value|letter|label"
@@ -37,6 +40,7 @@ _ATTRIBUTE = re.compile(
 )
 _TICKED = re.compile(r"[☑✅✓✔☒]\s?[(*]{0,2}([A-Z])\b")
 _EMPTY = re.compile(r"☐\s?[(*]{0,2}[A-Z]\b")
+_MANY = re.compile(r"options\b|choices\b|answers\b")
 _MOST = 20
 
 
@@ -52,6 +56,11 @@ def field(question: Question, text: str) -> frozenset[str]:
         objects = [one for one in _objects(text) if isinstance(one, Mapping)]
         return _given(question, objects[-1], 0) if objects else frozenset()
     return frozenset()
+
+
+def is_object(text: str) -> bool:
+    """Whether a text is a JSON object and nothing else."""
+    return text[:1] == "{" and text[-1:] == "}" and any(isinstance(one, Mapping) for one in _objects(text))
 
 
 def _objects(text: str) -> Iterator[Any]:
@@ -71,12 +80,12 @@ def _objects(text: str) -> Iterator[Any]:
 def _given(question: Question, fields: Mapping[str, Any], depth: int) -> frozenset[str]:
     """The label in the first field that is named like an answer."""
     named = [(str(key).lower().replace(" ", "_").replace("-", "_"), value) for key, value in fields.items()]
-    for wanted in _EXACT:
-        if wanted in dict(named) and not isinstance(dict(named)[wanted], Mapping):
-            return _labels(question, dict(named)[wanted])
+    exact = [value for wanted in _EXACT for key, value in named if key == wanted and not isinstance(value, Mapping)]
+    if exact:
+        return _labels(question, exact[0])
     for wanted in _WANTED:
         for key, value in named:
-            if wanted not in key or _OTHER.search(key):
+            if wanted not in key or _OTHER.search(key) or (_MANY.search(key) and not question.several):
                 continue
             if isinstance(value, Mapping) and depth < 4:
                 if labels := _given(question, value, depth + 1):
@@ -86,6 +95,7 @@ def _given(question: Question, fields: Mapping[str, Any], depth: int) -> frozens
     return frozenset()
 
 
+_LETTERS = re.compile(r"[A-Z](?:[\s,;&+]{0,3}[A-Z])*")
 _LABELLED = re.compile(r"[(\[]?([A-Za-z0-9])(?:[)\].:]|\Z)\s?(.*)", re.S)
 
 
@@ -97,6 +107,9 @@ def _labels(question: Question, value: Any) -> frozenset[str]:
         return labels if all(found) and (question.several or len(labels) == 1) else frozenset()
     if not isinstance(value, str):
         return frozenset()
+    if question.several and _LETTERS.fullmatch(value):
+        letters = frozenset(value) & frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZ")
+        return letters if letters <= question.labels else frozenset()
     text = plain(value)
     own = [label for label, option in question.texts.items() if option == text]
     if len(own) == 1:

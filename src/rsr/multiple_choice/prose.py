@@ -33,6 +33,8 @@ class Sentence(NamedTuple):
     """It speaks of an answer or a choice."""
     ends: bool
     """It ends in what it holds, or has it in bold."""
+    opens: bool
+    """It begins with what it holds."""
     open: bool
     """Behind what it holds, it names another option without holding or denying it."""
 
@@ -85,7 +87,8 @@ def concluding(labels: frozenset[str], text: str, lower: str, named: Sequence[Na
     denied = frozenset().union(*(one.denied for one in found))
     if several and before and not last.concludes:
         return before[-1].held
-    if last.concludes or ((not others or others <= denied) and (last.plain or denied - choice)):
+    stands = (not others or others <= denied) and (last.plain or denied - choice)
+    if last.concludes or (stands and not _ASKED_NOT.search(text)):
         return choice
     final = text.find("\n", last.end) < 0 and not _ITEM.match(text, last.start)
     lead = before and before[-1].start < max(_LEAD, len(text) // 4)
@@ -96,10 +99,15 @@ def concluding(labels: frozenset[str], text: str, lower: str, named: Sequence[Na
     stated = frozenset().union(*(one.held for one in holding if one.plain and not _ITEM.match(text, one.start)))
     if not last.plain and len(stated) == 1:
         return stated  # "The reddish metal is copper; aluminium is used overhead."
-    final = final and len(text) - last.end < _SHORTEST
+    final = final and len(text) - last.end < _SHORTEST and not last.opens
     return choice if final and last.ends and (others or denied - choice) else frozenset()
 
 
+_ASKED_NOT = re.compile(
+    r"\bNOT\b|\b(?:except one|all but one|odd one out|which (?:one |of (?:these"
+    r"|them) )?is(?:n['’]t| not))\b",
+    re.I,
+)
 _AWAY = re.compile(
     r"(?:\A|[.!?\n][\s*_)\"”]{0,4})(?:but|however|yet|now|still|then again)\b|\b(?:reconsider|wait|hang on"
     r"|start over|not quite)\b"
@@ -201,7 +209,8 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
     item = _ITEM.match(text, start) is not None
     turns = [place for place, word in words if word in _TURNS]
     for one in named:
-        polarity, cue = polarity_of(lower, words, one)
+        polarity, cue, so = polarity_of(lower, words, one)
+        cue = cue or (so and len(lower) - end < _SHORTEST)  # in the middle of a text it is a step of the working
         if others and others.end() <= one.start + 1 and polarity > 0:
             polarity = 0
         if anaphor and len(named) == 1:
@@ -226,6 +235,7 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
     if held and beside and named_by_text and not several:
         held.clear()  # "Option C refers to Mars."
     ends = bool(marked) or lower[last:end].lstrip(" *_`\"'”’)]\n")[:1] in ("", *",.;!(–—")
+    opens = not lower[start : named[0].start].strip(" *_\"'`")
     line = text[text.rfind("\n", 0, start) + 1 : end].strip()
     if held and all(_fills(word) for _, word in words) and not item:
         concludes = True  # "Mostly the moon!"
@@ -233,7 +243,9 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
         concludes = True
     kept = frozenset(held) - denied if len(held) > 1 else frozenset(held)
     says = says or any(WORDS.get(word, 0) & (Kind.NOUN | Kind.VERB) for _, word in words)
-    return Sentence(start, end, kept, frozenset(denied), concludes, frozenset(marked) & kept, plain, says, ends, open_)
+    return Sentence(
+        start, end, kept, frozenset(denied), concludes, frozenset(marked) & kept, plain, says, ends, opens, open_
+    )
 
 
 def _words(lower: str, start: int, end: int, named: Sequence[Named]) -> list[tuple[int, str]]:

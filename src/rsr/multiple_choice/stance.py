@@ -125,7 +125,10 @@ _CALLED_GOOD = re.compile(
     r"\b(?:correct\w*|right|answers?|choice|option|best|true|valid|fits?|matches|match|remains|works|stands"
     r"|holds|only|is what|winner|closest)\b|[✅✓✔☑]"
 )
-_IF = re.compile(r"(?:\A|[.!?\n])[\s*(>-]{0,6}(?:if|were|had|unless|suppose|in case)\b[^.!?\n]{0,280}\Z")
+_IF = re.compile(
+    r"(?:\A|[.!?\n])[\s*(>-]{0,6}(?:if|were|had|unless|suppose|in case)\b[^.!?\n]{0,280}\Z"
+    r"|\bfor [\w ,-]{3,40} the (?:correct )?(?:answer|choice|option) would be [(*]{0,3}\Z"
+)
 _WOULD_BE = re.compile(r"\b(?:which|that) would (?:be|mean) \w+ing (?:option |choice )?[(*]{0,3}\Z")
 _WOULD = re.compile(r"[)*\"'”]{0,3} would\b")
 _UNREAL_IF = re.compile(

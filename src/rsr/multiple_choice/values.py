@@ -22,6 +22,7 @@ _SAID = re.compile(
     r"\s{0,3}",
     re.I,
 )
+_CONTRAST = re.compile(r"\b(?:in contrast|by contrast|other hand|also)\b")
 _GOES_ON = re.compile(r"[^\W\d_]{3}")
 _RESULT = re.compile(r"(?:[=≈]|\b(?:is|are|equals|gives)\b)\s{0,3}([^=≈\n]{1,80})\Z")
 _MATHS = re.compile(r"[\d\\√^]")
@@ -93,6 +94,8 @@ def said(question: Question, text: str) -> tuple[int, frozenset[str], bool] | No
         labels = matching(question, given)
         return (len(text) - len(tail) + match.end(), labels, True) if labels else None
     line = re.split(r"\n|[.!?]\s", tail)[-1]
+    if _CONTRAST.search(line):
+        return None
     result = _RESULT.search(line)
     labels = matching(question, result[1] if result else line)
     return (len(text), labels, False) if labels else None
