@@ -16,6 +16,7 @@ from rsr.completions import encodable
 from rsr.multiple_choice.behind import After
 from rsr.multiple_choice.ending import (
     last_label,
+    led,
     left_open,
     pointed,
     remaining,
@@ -78,7 +79,7 @@ def choose(question: Question, text: str) -> frozenset[str]:
         or last_label(question, text, reads)
         or pointed(question, text)
     )
-    ending = ending or yes_or_no(question, lower) or remaining(question, text, reads)
+    ending = ending or led(question, text) or yes_or_no(question, lower) or remaining(question, text, reads)
     shorter = text if ending else without_aside(text, lower)
     if len(shorter) < len(text) and (ending := choose(question, shorter)):
         return ending

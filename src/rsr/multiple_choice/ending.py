@@ -136,6 +136,18 @@ def told(question: Question, text: str, lower: str, reads: Sequence[Read]) -> fr
     return concluding(question.labels, text, lower, sorted(named), question.several) if named else frozenset()
 
 
+_LED = re.compile(r"[\s#]{0,3}(?:\*\*\(?([A-Z])[).:]{0,2}\*\*|\(([A-Z])\))[.:,]?\s")
+_LABEL_LINE = re.compile(r"\n[\s>*•#-]{0,6}(?:\*\*)?\(?[A-Z][).:]")
+
+
+def led(question: Question, text: str) -> frozenset[str]:
+    """The label that begins a text which goes on to explain; no other line may begin with one."""
+    found = _LED.match(text)
+    if not found or _LABEL_LINE.search(text, found.end()) or not text.endswith(_STOPS):
+        return frozenset()
+    return question.own.get(found[1] or found[2], frozenset())
+
+
 def _other_label(text: str, reads: Sequence[Read], start: int, label: str) -> bool:
     """Whether the line of a place begins with the label of another option: "B: Tolstoy" where B is Dickens."""
     begin = text.rfind("\n", 0, start) + 1

@@ -41,7 +41,7 @@ _THUS = re.compile(
 _FIELD = re.compile(
     r"(?P<so>[\"'](?:final[_ ]?|correct[_ ]?)?(?:answer|choice"
     r"|option)[\"']\s?:\s?\"(?P<label>[A-Z])\"\s{0,4}\}\s?(?:```)?"
-    r"|<answer>\s{0,2}(?P<tagged>[A-Z])\s{0,2}</answer>)\Z"
+    r"|<answer>\s{0,2}(?P<tagged>[A-Z])\s{0,2}</answer>|\[\[(?P<judged>[A-Z])\]\])\Z"
 )
 _HEAD = re.compile(rf"[\s#*>]{{0,6}}(?P<phrase>{_PHRASE})?{_LABEL}(?![A-Za-z0-9])", re.I)
 _HEAD_LINE = re.compile(rf"{_TEXT}(?=[*)\].]{{0,4}}(?: is (?:the )?correct(?: answer)?\.)?(?:\s*\Z|\n))", re.I)
@@ -79,9 +79,10 @@ def plainly(question: Question, text: str, lower: str) -> frozenset[str]:
     if found:
         return _at_end(question, text, lower, found)
     if (text[-6:].rstrip(").*")[-1:].isupper() and (found := _THUS.search(text, max(0, len(text) - 40)))) or (
-        text[-1:] in ("}", ">", "`") and (found := _FIELD.search(text, max(0, len(text) - 60)))
+        text[-1:] in ("}", ">", "`", "]") and (found := _FIELD.search(text, max(0, len(text) - 60)))
     ):
-        return question.own.get(found["label"] or found["tagged"], frozenset())
+        named = found.groupdict()
+        return question.own.get(named["label"] or named.get("tagged") or named.get("judged") or "", frozenset())
     if "\\boxed" in text[-_BOX:] and (label := _box_last(question, text, lower)):
         return label
     return _correct(question, text, lower) or _at_start(question, text, lower)

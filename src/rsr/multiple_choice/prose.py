@@ -215,7 +215,7 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
             polarity = 0
         if anaphor and len(named) == 1:
             polarity, cue = 1, True
-        given = bare or (_is_given(lower, one, several) if one.label else not item and _is_last(lower, one))
+        given = bare or (_is_given(lower, one, several) if one.label else not item and _is_last(lower, start, end, one))
         cue, says = cue or given, says or given
         if polarity > 0 and cue and held and any(last < turn < one.start - _TURN for turn in turns):
             held.clear()  # "It looks like X, but the bands make it Y."
@@ -301,12 +301,23 @@ _WHAT = re.compile(r"\bwhat (?:(?:option|statement|choice|answer|letter) )?[*_(\
 _SAYS = re.compile(r"[*)\"']{0,3} (?:says|states|claims|describes|means|gives|shows)\b")
 
 
-def _is_last(lower: str, one: Named) -> bool:
-    """Whether an option's text is all that follows a last colon or arrow."""
+def _is_last(lower: str, start: int, end: int, one: Named) -> bool:
+    """Whether an option's text is all that follows a colon or an arrow, or is what something "would be"."""
+    if _WOULD_BE.search(lower, max(start, one.start - 24), one.start):
+        return True
+    if lower[one.end : end].strip(" .!*_`\"'”’)]\n"):
+        return False
+    pointed = _POINTED.search(lower, max(0, one.start - 8), one.start)
+    if pointed is None or end == len(lower):
+        return pointed is not None
     return (
-        not lower[one.end :].strip(" .!*_`\"'”’)]")
-        and _POINTED.search(lower, max(0, one.start - 8), one.start) is not None
-    )
+        pointed[0][0] == ":" and lower.count(" ", start, pointed.start()) > _LEAST
+    )  # "a = 5" is a step of the working
+
+
+_LEAST = 3
+"""Words before a colon that make what follows it a statement, not the item of a list."""
+_WOULD_BE = re.compile(r"\b(?:would|must|has to) be (?:to )?(?:the |an? )?[*_\"'“]{0,3}\Z")
 
 
 _POINTED = re.compile(r"(?:[:→∴⇒=≈]|->|=>)\s?[*_(\[\"'“`]{0,4}\Z")
@@ -326,7 +337,10 @@ def _is_given(lower: str, one: Named, several: bool) -> bool:
             _SAYS.match(lower, one.end) is not None
             and _WHAT.search(lower, max(0, one.start - 22), one.start) is not None
         )
-        or (_IS_THE.match(lower, one.end) is not None and lower.rfind("\n", 0, one.start) + 4 > one.start)
+        or (
+            _IS_THE.match(lower, one.end) is not None
+            and _BEGINS.search(lower, max(0, one.start - 6), one.start) is not None
+        )
         or (several and len(one.labels) > 1 and _ARE.search(lower, front, one.start) is not None)
         or (lower[one.start - 1 : one.start] == "(" and _ARE.search(lower, front, one.start) is not None)
     )
@@ -339,7 +353,8 @@ _CLAUSE_ENDS = re.compile(
     r"|while)\b)"
 )
 _IS_THE = re.compile(
-    r"[*)\"']{0,3} (?:is|states|describes|matches|gives|captures) (?:exactly )?(?:the (?!in|wrong|false|worst"
+    r"[*)\"']{0,3} (?:is|states|describes|matches|gives|captures) (?:exactly |thus |therefore )?(?:the (?!in"
+    r"|wrong|false|worst"
     r"|least|only letter)|what\b)[^.\n]{3,60}\.\Z"
 )
 _NO_LABELS_BEHIND = frozenset(["of", "in", "at", "from", "by", "on", "than", "the", "a", "an"])
@@ -347,13 +362,7 @@ _NO_LABELS_BEHIND = frozenset(["of", "in", "at", "from", "by", "on", "than", "th
 
 def _stands_alone(lower: str, one: Named) -> bool:
     """Whether a letter ends its clause, and no word before it makes a term of it: "vitamin C"."""
-    if _IS_THE.match(lower, one.end) and lower[one.start - 2 : one.start] == "**":
-        return True
-    if (
-        _IS_THE.match(lower, one.end)
-        and one.start > 20
-        and not lower[lower.rfind("\n", 0, one.start) + 1 : one.start].strip(" *_(#>")
-    ):
+    if one.start > _FIRST and _IS_THE.match(lower, one.end) and _BEGINS.search(lower, max(0, one.start - 6), one.start):
         return True
     front = _LAST_WORD.search(lower, max(0, one.start - 30), one.start)
     if _WHAT.search(lower, max(0, one.start - 22), one.start) or _ALONE.fullmatch(lower, _sentence(lower, one.start)):
@@ -364,11 +373,14 @@ def _stands_alone(lower: str, one: Named) -> bool:
     if word is None or not word[-1].isascii():
         return True
     bracketed = lower[one.start - 1 : one.start] in ("(", "*", "[")
-    return (word in WORDS or word in CUES or word in ("down", "take", "put", "pick")) and (
-        bracketed or word not in _NO_LABELS_BEHIND
-    )
+    if bracketed and not lower[one.end :].strip(" .*)"):
+        return True  # "Consequently the process belongs to class (A)."
+    known = word in WORDS or word in CUES or word in ("down", "take", "put", "pick")
+    return known and (bracketed or word not in _NO_LABELS_BEHIND)
 
 
+_FIRST = 20
+_BEGINS = re.compile(r"(?:[,.!?:]|\band)\s[*_(]{0,4}\Z|\n[ >#*_(]{0,5}\Z")
 _LABELS = Kind.LABEL | Kind.NOUN
 
 

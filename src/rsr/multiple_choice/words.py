@@ -91,7 +91,7 @@ _KINDS: list[tuple[int, str]] = [
         opção opcao opzione optie wahl auswahl antwortmöglichkeit möglichkeit variante pilihan opsi alternativet
         вариант варіант вариантом варианта варианты пункт الخيار الاختيار خيار विकल्प opsiyon lựa chọn ตัวเลือก ข้อ
         seçenek možnost varianta opțiunea গোষ্ঠী বিকল্প גרסה אפשרות האפשרות گزینه lehetőség επιλογή letter letters
-        letra lettre buchstabe litera буква буквой""",
+        letra lettera lettre buchstabe litera буква буквой""",
     ),
     (
         Kind.FILL | Kind.LABEL | Kind.THING,
