@@ -47,6 +47,9 @@ _WORKED_OUT = re.compile(rf"[a-z]\s(?:is|equals|makes|gives)\s(?:equal to\s)?({N
 _REMARK = re.compile(  # 7 (3 + 4 = 7), 7 (seven)
     r"\s\((?:[^()\n]{1,80}=[^()\n]{1,80}|(?!mod\b|or\b|and\b)[a-zA-Z][a-zA-Z -]{2,40}|\d{1,12})\)\Z"
 )
+_ROUGHLY = re.compile(
+    r"\s?\((?:about|approximately|approx\.?|roughly|around|≈|\\approx)\s?\$?[-\d][\d.,]*[^()\n\d]{0,20}\)\Z"
+)
 _ALSO = re.compile(rf"\s\((?:or|i\.e\.|=)\s?({NUMBER})\)\Z")  # 0.75 (or 3/4)
 _REPEATED = re.compile(rf"[a-zA-Z-]{{3,}}(?:\s[a-zA-Z-]{{3,}}){{0,4}}\s\(({NUMBER})\)\Z")  # forty-two (42)
 _CONVERTED = re.compile(
@@ -92,7 +95,7 @@ _STRAY = re.compile(r"(?:\s|[,;:]|\b(?:and|or|so|but)\b){1,4}\Z")
 def _trimmed(text: str) -> str:
     """Without a quote that opens or closes elsewhere, and without an "and" that leads on."""
     text = _STRAY.sub("", text) if text[-1].isalpha() or text[-1] in ",;: " else text
-    text = _TAIL.sub("", text)
+    text = _ROUGHLY.sub("", _TAIL.sub("", text))
     for quote in "\"'”’“":
         if text.count(quote) % 2 and (text[0] == quote or (text[-1] == quote and text[-2:-1].isalnum())):
             text = text.strip(quote)

@@ -10,7 +10,7 @@ import re
 _VERB = (
     r"(?:\bis(?:\b|(?=n['’]t))|\bare\b|:|=|：|\bequals\b|\b(?:would|must|should|will) be\b|\bcomes? out to(?: be)?\b"
     r"|\bturns out to be\b"
-    r"|\bbecomes\b|\n)"
+    r"|\bbecomes\b|\bof\b(?=\s\$?[-\d\\])|\n)"
 )
 _ABROAD = (
     r"\b(?:die |unsere |la |notre |nuestra |il |het |o |a |nossa )?(?:end)?(?:antwort|antwoord|respuesta|réponse"

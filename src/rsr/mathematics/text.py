@@ -92,8 +92,12 @@ _LEVEL |= {ord("，"): ", ", ord("、"): ", ", ord("\xa0"): " ", ord("\u202f"): 
 _SPACE = re.compile(r"\s+")
 
 
+_SQUARE = re.compile(r"\bsq\.\s?(?=[a-z])")
+
+
 def levelled(text: str) -> str:
     """The same text with digits and brackets of all scripts in ASCII, and spaces where scripts write none."""
+    text = _SQUARE.sub("sq ", text) if "sq." in text else text
     if text.isascii():
         return text
     return _BORDERS.sub(" ", _fractions(_PICTURES.sub("", text.translate(_LEVEL))))
