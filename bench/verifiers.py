@@ -5,7 +5,8 @@
 The mathematics table has every form of a response with references that it gives and references that it only mentions.
 Math-Verify runs as its authors show it, the reference in a box, in this process, which it needs for itself since its
 limits are signals; ours as a run uses it, with a pool of `--workers` processes. Nothing is remembered from one repeat
-to the next. The multiple-choice rate is verdicts per second of one core.
+to the next. The multiple-choice rates are verdicts per second of one core: of the odd forms of our table, each once,
+and of responses that end as they were asked to, each with a reasoning of its own.
 """
 
 from __future__ import annotations
@@ -112,6 +113,40 @@ def choices() -> float:
     return len(given) / (time.process_time() - started)
 
 
+ENDINGS = (
+    *(
+        "The answer is (C).",
+        "Answer: C",
+        "\\boxed{C}",
+        "$\\boxed{\\text{C}}$",
+        "So the correct option is C) Mars.",
+        "<answer>C</answer>",
+    ),
+    *(
+        '{"answer": "C"}',
+        "### Final answer\nC",
+        "Therefore, the answer is **C**.",
+        "**Answer:** C. Mars",
+        "final answer: **C. Mars**",
+    ),
+)
+"""How responses end that obey an instruction."""
+
+
+def obedient() -> float:
+    """Verdicts of `mcq-rlvr` per second of CPU time for responses of 400 characters that end in so many words."""
+    check = rsr.verifiers.get("mcq-rlvr")
+    options = ["Mercury", "Venus", "Mars", "Jupiter"]
+    why = "The planet is close to the Sun and has two small moons, which Mercury and Venus lack. "
+    given = [f"Step {at}. {why * 4}\n\n{ENDINGS[at % len(ENDINGS)]}" for at in range(20_000)]
+    started = time.process_time()
+    right = sum(check(response, "C", choices=options).score == 1.0 for response in given)
+    seconds = time.process_time() - started
+    if right < len(given):
+        raise SystemExit(f"only {right} of {len(given)} plain answers were read")
+    return len(given) / seconds
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
@@ -131,7 +166,8 @@ def main() -> None:
         print(f"| {name} | {balanced:.3f} | {positives:.1%} | {negatives:.1%} | {rate:,.0f} |")
     ratio = best["Math-Verify alone"].seconds / best["math-rlvr"].seconds
     print(f"| math-rlvr / Math-Verify | | | | {ratio:.1f} x |")
-    print(f"| mcq-rlvr, a core | | | | {choices():,.0f} |")
+    print(f"| mcq-rlvr, a core, odd forms | | | | {choices():,.0f} |")
+    print(f"| mcq-rlvr, a core, plain endings | | | | {obedient():,.0f} |")
 
 
 if __name__ == "__main__":
