@@ -316,7 +316,7 @@ def _boxed(question: Question, text: str, named: Sequence[Mention]) -> list[_Fir
         labels = value or frozenset().union(*(one.labels for one in inside))
         if not labels:
             continue
-        hedged = not value and any(one.either or one.clash for one in inside)
+        hedged = not value and any(one.either or (one.clash and one.end <= end) for one in inside)
         hedged = hedged or (len(labels) > 1 and not question.several)
         corrects = _CONCLUDES.search(text, max(0, start - 24), start) is not None
         found.append(_Firm((start, end, labels, hedged, corrects)))

@@ -130,7 +130,7 @@ class _Clause:
 _SO = frozenset(("so", "gives", "get", "we", "i.e", "giving", "obtain"))
 _TAKES = frozenset(("take", "pick", "put"))
 _FIRST_PERSON = frozenset(("i", "i'd", "i'll", "we", "we'd", "so"))
-_CLAUSE_MARKS = frozenset((*",;:()—–", "-"))
+_CLAUSE_MARKS = frozenset((*",;:()—–→", "-", "->", "=>"))
 _AWAY, _SAID, _OTHER = "away", "said", "other"
 _TO_BE = frozenset(("is", "are", "was", "were", "does", "do"))
 _NO_CUES = frozenset(("it", "it's", "went"))

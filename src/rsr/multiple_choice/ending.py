@@ -232,7 +232,7 @@ _OPEN_WORDS = (
         "difficult",
     ),
     *("defensible", "acceptable", "possible", "justifiable", "definite", "either ", "n't think", "n’t think", "enough"),
-    *("won't", "won’t", "will not", "rather not", "none of", "could "),
+    *("won't", "won’t", "will not", "rather not", "none of", "could ", "can you"),
 )
 _UNDECIDED = re.compile(
     r"\b(?:can['’]?t|cannot|can not|couldn['’]t|unable to|impossible to|(?:isn['’]t|not) possible to|no way to"
@@ -248,6 +248,7 @@ _UNDECIDED = re.compile(
     r"|\b(?:can['’]?t|cannot) give (?:you )?(?:a|any|one) (?:\w+ )?(?:letter|answer|option|choice)\b"
     r"|\bnone of the (?:\w+ )?(?:options|choices|answers)(?: \w+)? (?:is|are|satisf\w+|match\w*|fits?|seems?"
     r"|works?|equals?)\b"
+    r"|\b(?:could|can) you (?:please )?(?:paste|share|provide|send|clarify|upload)\b"
     r"|\bcould (?:just as (?:well|easily)|equally(?: well)?|also) be\b"
 )
 

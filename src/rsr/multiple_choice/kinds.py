@@ -57,6 +57,7 @@ _ROWS: list[_Row] = [
     ("does", None, None, Kind.FILL),
     ("odd", None, {"one"}, Kind.NOUN),
     ("out", {"one"}, {"is", "was", ":", "must"}, Kind.FILL),  # "the odd one out is"
+    ("say", {","}, {","}, Kind.FILL),
     ("says", {"this", "that", "it"}, None, Kind.FILL),
 ]
 _IN_PLACE: dict[str, list[tuple[set[str] | None, set[str] | None, int]]] = {}

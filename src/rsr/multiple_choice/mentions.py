@@ -226,10 +226,15 @@ def _edges(text: str, start: int, end: int, needle: str) -> bool:
             return False
     if needle[-1].isdigit() and _NUMBER_AFTER.match(text, end):
         return False
+    if _TERM.search(needle) and (text[:start][-3:].rstrip(" $")[-1:] in _SUMS or _SUM_AFTER.match(text, end)):
+        return False  # "2x" in "3 + 2x"
     ends = text.startswith((" ", "\n"), end) or needle[-1] in "-/" or end == len(text)
     return ends or _EDGE_AFTER.match(text, end) is None
 
 
+_TERM = re.compile(r"\d[a-z]\b")
+_SUMS = frozenset("+*^")
+_SUM_AFTER = re.compile(r"\s?[+*^]\s?\w")
 _TEXT_BOX = re.compile(r"\\(?:boxed|fbox|text|textbf|mathbf|mathrm)\s?\{\Z")
 
 

@@ -54,7 +54,7 @@ _HEAD, _TAIL = 20, 40
 """So many places are looked at from either end."""
 _WIDE = 400
 """A sentence is looked at so far beyond what it names."""
-_ITEM = re.compile(r"\s*(?:[-*•+]\s|\d{1,2}[.)]\s|\(?[A-Z][).:]\s|\|)")
+_ITEM = re.compile(r"\s*(?:[-*•+]\s|\d{1,2}[.)]\s|[*_]{0,3}\(?[A-Z][).:][*_]{0,3}\s|\|)")
 
 
 def concluding(labels: frozenset[str], text: str, lower: str, named: Sequence[Named], several: bool) -> frozenset[str]:
@@ -77,7 +77,7 @@ def concluding(labels: frozenset[str], text: str, lower: str, named: Sequence[Na
     first = next((one for one in holding if one.concludes and len(one.held) == 1 and one.start < _LEAD), None)
     if not last.marked and _turned_away(lower, last.end, found):
         return first.held if first and first is not last else frozenset()
-    if last.open or (not last.concludes and not last.marked and found[-1].open):
+    if (last.open and not last.marked) or (not last.concludes and not last.marked and found[-1].open):
         return frozenset()
     choice = last.marked if len(last.marked) == 1 and not several else last.held
     before = [one for one in holding[:-1] if one.concludes and (several or len(one.held) == 1)]
