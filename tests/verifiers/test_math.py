@@ -34,10 +34,9 @@ FORMS = [
 
 @pytest.mark.parametrize("case", FORMS, ids=lambda case: f"{case['source']}: {case['response'][-40:]!r}")
 def test_forms(case):
-    right = {answer: MATH(case["response"], answer).score for answer in case["right"]}
-    wrong = {answer: MATH(case["response"], answer).score for answer in case["wrong"]}
-    assert right == dict.fromkeys(case["right"], 1.0)
-    assert 1.0 not in wrong.values(), wrong
+    missed = [answer for answer in case["right"] if MATH(case["response"], answer).score != 1.0]
+    missed += [answer for answer in case["wrong"] if MATH(case["response"], answer).score == 1.0]
+    assert missed == case.get("missed", []), "what is known to be missed is marked; what is right now loses its mark"
 
 
 def test_most_of_the_table_needs_no_worker():
