@@ -25,7 +25,7 @@ from rsr.multiple_choice.ending import (
     without_aside,
     yes_or_no,
 )
-from rsr.multiple_choice.fields import field, is_object
+from rsr.multiple_choice.fields import field, has_answer_field
 from rsr.multiple_choice.lines import Line, begins_list, lines
 from rsr.multiple_choice.mentions import Mention, Question, foreign, mentions
 from rsr.multiple_choice.options import may_be, plain
@@ -44,7 +44,7 @@ def choose(question: Question, text: str) -> frozenset[str]:
         return first
     if not question.several and (label := plainly(question, text, lower)):
         return label
-    if text[-1:] in _FIELD_ENDS and ((given := field(question, text)) or is_object(text)):
+    if text[-1:] in _FIELD_ENDS and ((given := field(question, text)) or has_answer_field(text)):
         return given
     if len(text) <= _WHOLE and (whole := _whole(question, text, lower)) is not None:
         return whole

@@ -41,7 +41,7 @@ _ATTRIBUTE = re.compile(
 _TICKED = re.compile(r"[☑✅✓✔☒]\s?[(*]{0,2}([A-Z])\b")
 _EMPTY = re.compile(r"☐\s?[(*]{0,2}[A-Z]\b")
 _MANY = re.compile(r"options\b|choices\b|answers\b")
-_MOST = 20
+_MOST, _DEEPEST = 20, 4
 
 
 def field(question: Question, text: str) -> frozenset[str]:
@@ -58,9 +58,16 @@ def field(question: Question, text: str) -> frozenset[str]:
     return frozenset()
 
 
-def is_object(text: str) -> bool:
-    """Whether a text is a JSON object and nothing else."""
-    return text[:1] == "{" and text[-1:] == "}" and any(isinstance(one, Mapping) for one in _objects(text))
+def has_answer_field(text: str) -> bool:
+    """Whether a text is a JSON object and nothing else, with a field that is named like an answer, whosoever's."""
+    return text[:1] == "{" and text[-1:] == "}" and any(_names_answer(one, 0) for one in _objects(text))
+
+
+def _names_answer(value: Any, depth: int) -> bool:
+    if not isinstance(value, Mapping) or depth > _DEEPEST:
+        return False
+    named = any(wanted in str(key).lower() for key in value for wanted in _WANTED)
+    return named or any(_names_answer(one, depth + 1) for one in value.values())
 
 
 def _objects(text: str) -> Iterator[Any]:
@@ -87,7 +94,7 @@ def _given(question: Question, fields: Mapping[str, Any], depth: int) -> frozens
         for key, value in named:
             if wanted not in key or _OTHER.search(key) or (_MANY.search(key) and not question.several):
                 continue
-            if isinstance(value, Mapping) and depth < 4:
+            if isinstance(value, Mapping) and depth < _DEEPEST:
                 if labels := _given(question, value, depth + 1):
                     return labels
             elif labels := _labels(question, value):

@@ -35,7 +35,7 @@ class Sentence(NamedTuple):
     """It ends in what it holds, or has it in bold."""
     opens: bool
     """It begins with what it holds."""
-    open: bool
+    goes_on: bool
     """Behind what it holds, it names another option without holding or denying it."""
 
 
@@ -77,7 +77,7 @@ def concluding(labels: frozenset[str], text: str, lower: str, named: Sequence[Na
     first = next((one for one in holding if one.concludes and len(one.held) == 1 and one.start < _LEAD), None)
     if not last.marked and _turned_away(lower, last.end, found):
         return first.held if first and first is not last else frozenset()
-    if (last.open and not last.marked) or (not last.concludes and not last.marked and found[-1].open):
+    if not last.marked and (last.goes_on or (not last.concludes and found[-1].goes_on)):
         return frozenset()
     choice = last.marked if len(last.marked) == 1 and not several else last.held
     before = [one for one in holding[:-1] if one.concludes and (several or len(one.held) == 1)]
@@ -198,7 +198,7 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
     marked: set[str] = set()
     opening = _OPENS.match(lower, start)
     concludes = _is_headed(lower, start)
-    plain = open_ = says = named_by_text = False
+    plain = goes_on = says = named_by_text = False
     last = start
     asks = asks or (not lower.isascii() and _EAST_OPEN.search(lower, start, end) is not None)
     known = {word for _, word in words}
@@ -220,7 +220,7 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
         if polarity > 0 and cue and held and any(last < turn < one.start - _TURN for turn in turns):
             held.clear()  # "It looks like X, but the bands make it Y."
         last = one.end
-        open_ = polarity == 0 and not one.label and not asks and lower.find("(", start, one.start) < 0
+        goes_on = polarity == 0 and not one.label and not asks and lower.find("(", start, one.start) < 0
         if polarity < 0:
             denied |= one.labels
         elif polarity > 0 and not asks and (not one.label or ((cue or concludes) and _stands_alone(lower, one))):
@@ -244,7 +244,7 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
     kept = frozenset(held) - denied if len(held) > 1 else frozenset(held)
     says = says or any(WORDS.get(word, 0) & (Kind.NOUN | Kind.VERB) for _, word in words)
     return Sentence(
-        start, end, kept, frozenset(denied), concludes, frozenset(marked) & kept, plain, says, ends, opens, open_
+        start, end, kept, frozenset(denied), concludes, frozenset(marked) & kept, plain, says, ends, opens, goes_on
     )
 
 

@@ -64,8 +64,9 @@ def _same(option: str, given: str) -> bool:
 
 _cleaned = lru_cache(maxsize=4096)(clean)
 _IRRATIONAL = re.compile(r"√|sqrt|π|\\?pi\b|[a-zA-Z]\s?\^|\bln\b|\blog\b")
+_DOLLARS = re.compile(r"\A\s*\$([^$]*)\$\s*\Z")  # of LaTeX
 _AMOUNT = re.compile(
-    r"(?P<sign>[-−–]?)(?:[$€£]\s?)?(?P<whole>\d{1,3}(?:,\d{3}){1,4}|\d{1,15})(?P<rest>\.\d{1,15}|[/⁄][1-9]\d{0,8})?"
+    r"(?P<sign>[-−–]?)(?:(?P<currency>[$€£])\s?)?(?P<whole>\d{1,3}(?:,\d{3}){1,4}|\d{1,15})(?P<rest>\.\d{1,15}|[/⁄][1-9]\d{0,8})?"
     r"(?:\s?(?P<unit>%|[A-Za-zµ]{1,15}))?",
     re.ASCII,
 )
@@ -74,11 +75,11 @@ _AMOUNT = re.compile(
 @lru_cache(maxsize=4096)
 def _amount(text: str) -> tuple[Fraction, str] | None:
     """A plain number or fraction, and its unit; None: it is something else."""
-    found = _AMOUNT.fullmatch(text.strip(" $.*"))
+    found = _AMOUNT.fullmatch(_DOLLARS.sub(r"\1", text).strip(" .*"))
     if not found:
         return None
     value = Fraction(found["whole"].replace(",", "") + (found["rest"] or "").replace("⁄", "/"))
-    unit = found["unit"] or ""
+    unit = found["unit"] or found["currency"] or ""
     return -value if found["sign"] else value, unit if len(unit) < 4 else unit.lower().removesuffix("s")
 
 
@@ -130,7 +131,7 @@ def values(options: dict[str, str], text: str, taken: list[tuple[int, int]]) -> 
             continue
         said = match[0].strip()
         for form in (said, said.rpartition(" ")[0]):
-            same = _equal_ones(tuple(numeric.items()), form) if form else []
+            same = _equal_ones(tuple(numeric.items()), form) if form else ()
             if len(same) == 1:
                 found.append((start, start + len(form), same[0]))
                 break
@@ -138,6 +139,6 @@ def values(options: dict[str, str], text: str, taken: list[tuple[int, int]]) -> 
 
 
 @lru_cache(maxsize=4096)
-def _equal_ones(options: tuple[tuple[str, str], ...], given: str) -> list[str]:
+def _equal_ones(options: tuple[tuple[str, str], ...], given: str) -> tuple[str, ...]:
     """The labels of the options that a value equals."""
-    return [label for label, option in options if _same(option, given)]
+    return tuple(label for label, option in options if _same(option, given))

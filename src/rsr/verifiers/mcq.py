@@ -98,7 +98,13 @@ def _frozen(value: Any) -> bytes:
 def _as_read(answer: bytes, choices: bytes) -> bytes:
     """The reference with which a response is read: any will do where it says nothing of the labels to expect."""
     question, options = _question(answer, choices), options_of(msgspec.msgpack.decode(choices))
-    return answer if question.several or not options or question.options != options else _frozen(next(iter(options)))
+    if question.several or not options or question.options != options:
+        return answer
+    any_other = _frozen(next(iter(options)))
+    try:
+        return any_other if _question(any_other, choices).options == options else answer
+    except ValueError:
+        return answer  # a label that is no reference
 
 
 @lru_cache(maxsize=4096)
