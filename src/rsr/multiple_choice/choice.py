@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from rsr.completions import encodable
 from rsr.multiple_choice.behind import After
+from rsr.multiple_choice.clauses import said_by_others
 from rsr.multiple_choice.ending import (
     last_label,
     led,
@@ -102,7 +103,7 @@ def _committed(
     reads = _reads(question, text, named, lower)
     boxed = _boxed(question, text, named) if "box" in lower else []
     rows = lines(question, text, lower, reads) if any(one.before.line for one in reads) else []
-    firm = _firm(question, text, reads, boxed, rows)
+    firm = _firm(question, text, lower, reads, boxed, rows)
     if not firm or firm[-1][0] < begin:
         return None, reads, rows
     chosen = _settled(question, lower, firm, reads)
@@ -245,14 +246,14 @@ class _Firm(tuple[int, int, frozenset[str], bool, bool]):
 
 
 def _firm(
-    question: Question, text: str, reads: Sequence[Read], boxed: Sequence[_Firm], rows: Sequence[Line]
+    question: Question, text: str, lower: str, reads: Sequence[Read], boxed: Sequence[_Firm], rows: Sequence[Line]
 ) -> list[_Firm]:
     found = list(boxed)
     for at, one in enumerate(reads):
         mention = one.mention
         if one.stance is not _FIRM or (boxed and any(box[0] <= mention.start < box[1] for box in boxed)):
             continue
-        if _others_words(text, mention.start) or _all_but_one(question, one):
+        if _others_words(lower, mention.start) or _all_but_one(question, one):
             continue
         if one.after is After.GOOD and _mixed(text, mention.start):
             continue
@@ -271,21 +272,10 @@ def _firm(
     return sorted(found) if len(found) > 1 else found
 
 
-def _others_words(text: str, at: int) -> bool:
+def _others_words(lower: str, at: int) -> bool:
     """Whether a sentence says before a place that it is somebody else's answer."""
-    begin = max(text.rfind(mark, 0, at) for mark in (". ", "\n", "? ", "! ", "; ", " but ")) + 1
-    some = any(text.find(word, begin, at) >= 0 for word in _SAY)
-    return some and _OTHERS_SAY.search(text, begin, at) is not None
-
-
-_SAY = ("say", "reason", "key", "text", "laim", "wrote", "answered", "chose", "picked")
-_OTHERS_SAY = re.compile(
-    r"\b(?:you|your (?:\w+ )?(?:friend|classmate|teacher|student|message)(?:['’]s)?|(?:the |many "
-    r"|some )?(?:students?|people|text|passage|book"
-    r"|user|answer key|textbook))\b[^.\n]{0,20} (?:sa(?:y|ys|id)|claim(?:s|ed)?|wrote|answered|chose|picked"
-    r"|reasoning|goes)\b"
-    r"|\b[Aa]ccording to (?:the )?(?:answer )?key\b"
-)
+    begin = max(lower.rfind(mark, 0, at) for mark in (". ", "\n", "? ", "! ", "; ", " but ", ", the ")) + 1
+    return said_by_others(lower, begin, at) >= 0
 
 
 def _all_but_one(question: Question, one: Read) -> bool:

@@ -164,3 +164,20 @@ def _is_answer(word: str) -> bool:
         "final",
         "vote",
     )
+
+
+_OTHERS_SAY = re.compile(
+    r"\b(?:he|she|they|you(?! (?:should|can|could|must|may|want|need|have)\b)|users?|students?|models?"
+    r"|(?:your )?(?:teacher|friend|classmate|message)(?:s"
+    r"|['’]s)?|people|readers|many"
+    r"|some|someone|key|text|textbooks?|books?|sources?|passage)\b(?: \w+){0,3}"
+    r" (?:chose|choose|picked|pick|says?|said|answer(?:ed|s)?|thinks?|thought|select(?:ed|s)?|mark(?:ed|s)|guess(?:ed)?"
+    r"|predict(?:ed|s)|wr[oi]tes?|claim(?:s|ed)?|believes?|reasoning goes|goes|was|were going)\b"
+    r"|\bi (?:know|like|love|met|visited)\b|\baccording to (?:the )?(?:answer )?key\b"
+)
+
+
+def said_by_others(lower: str, start: int, end: int) -> int:
+    """Behind which place a stretch gives what somebody else says; -1: it does not."""
+    found = _OTHERS_SAY.search(lower, start, end)
+    return found.end() if found else -1

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from rsr.multiple_choice.clauses import NAME, Named, polarity_of
+from rsr.multiple_choice.clauses import NAME, Named, polarity_of, said_by_others
 from rsr.multiple_choice.prose_words import CUES
 from rsr.multiple_choice.words import WORDS, Kind
 
@@ -202,7 +202,7 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
     last = start
     asks = asks or (not lower.isascii() and _EAST_OPEN.search(lower, start, end) is not None)
     known = {word for _, word in words}
-    others = None if _OTHERS.isdisjoint(known) else _OTHERS_SAY.search(lower, start, end)
+    others = said_by_others(lower, start, end)
     anaphor = None if _ONES.isdisjoint(known) else _THE_ONE.search(lower, start, end)
     called = [WORDS.get(word, 0) & _LABELS for _, word in words if word != NAME and word[0].isalpha()]
     bare = (start == 0 or end == len(lower)) and bool(called) and all(called)  # "Alternativa B"
@@ -211,7 +211,7 @@ def _read(text: str, lower: str, start: int, end: int, named: Sequence[Named], s
     for one in named:
         polarity, cue, so = polarity_of(lower, words, one)
         cue = cue or (so and len(lower) - end < _SHORTEST)  # in the middle of a text it is a step of the working
-        if others and others.end() <= one.start + 1 and polarity > 0:
+        if 0 <= others <= one.start + 1 and polarity > 0:
             polarity = 0
         if anaphor and len(named) == 1:
             polarity, cue = 1, True
@@ -267,19 +267,7 @@ def _words(lower: str, start: int, end: int, named: Sequence[Named]) -> list[tup
 _TURNS = frozenset(["but", "so", "thus", "therefore", "hence"])
 _TURN = 10
 """Characters between such a word and what it turns to: in "X, but Y is close" Y is a remark."""
-_OTHER_WORDS = """
-    he she they you i user users student students model models teacher teachers friend friends people readers many
-    some someone key textbook textbooks book books source sources passage
-"""
-_OTHERS = frozenset(_OTHER_WORDS.split())
 _ONES = frozenset(("one", "exception", "answer", "choice", "option"))
-_OTHERS_SAY = re.compile(
-    r"\b(?:he|she|they|you|users?|students?|models?|teachers?|friends?|people|readers|many|some|someone|key"
-    r"|textbooks?|books?|sources?|passage)\b(?: \w+){0,3}"
-    r" (?:chose|choose|picked|pick|says?|said|answer(?:ed|s)?|thinks?|thought|select(?:ed|s)?|mark(?:ed|s)|guess(?:ed)?"
-    r"|predict(?:ed|s)|wr[oi]tes?|claim(?:s|ed)?|believes?|was|were going)\b"
-    r"|\bi (?:know|like|love|met|visited)\b"
-)
 _THE_ONE = re.compile(
     r"\b(?:it|that|this)(?:['’]s| is| must be) (?:the (?:one|odd one out|exception|(?:correct |right )?(?:answer"
     r"|choice|option))|our answer)\b"
