@@ -21,6 +21,7 @@ def is_listed(model: str, entries: Iterable[Mapping[str, Any]]) -> bool:
     return any(not spellings.isdisjoint(_names(entry)) for entry in entries)
 
 
-def _names(entry: Mapping[str, Any]) -> list[Any]:
+def _names(entry: Mapping[str, Any]) -> list[str]:
     aliases = entry.get("aliases")
-    return [entry.get("id"), entry.get("root"), entry.get("parent"), *(aliases if isinstance(aliases, list) else ())]
+    names = [entry.get("id"), entry.get("root"), entry.get("parent"), *(aliases if isinstance(aliases, list) else ())]
+    return [name for name in names if isinstance(name, str)]

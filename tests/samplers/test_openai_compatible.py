@@ -307,6 +307,7 @@ def test_the_key_comes_from_the_environment(monkeypatch):
         ("llama3:8b", {"id": "llama3"}, False),
         ("gemini-x", {"id": "models/gemini-x"}, True),
         ("vendor/m:free", {"id": "vendor/m"}, True),
+        ("m", {"id": ["m"], "aliases": [{"name": "m"}]}, False),
     ],
 )
 def test_is_listed(model, entry, listed):
